@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Internet checksums: full sums (RFC 1071) and incremental ones (RFC 1624).
+// Values are as loaded from the wire on a little-endian machine; the one's
+// complement sum does not mind (RFC 1071 2.B), so nothing is swapped.
+#ifndef GODWIT_DATAPLANE_NET_CHECKSUM_H_
+#define GODWIT_DATAPLANE_NET_CHECKSUM_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "dataplane/net/address.h"
+
+namespace godwit {
+
+// Folds a one's complement sum of many words to 16 bits.
+constexpr uint16_t FoldSum(uint64_t sum) {
+  sum = (sum & 0xffffffffU) + (sum >> 32);
+  sum = (sum & 0xffffffffU) + (sum >> 32);
+  sum = (sum & 0xffff) + (sum >> 16);
+  sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<uint16_t>(sum);
+}
+
+// Adds `size` bytes to a running sum; an odd last byte counts as the first of
+// its word (RFC 1071).
+inline uint64_t AddBytes(uint64_t sum, const void* bytes, size_t size) {
+  const auto* at = static_cast<const uint8_t*>(bytes);
+  for (; size >= 4; size -= 4, at += 4) {
+    uint32_t word;
+    std::memcpy(&word, at, 4);
+    sum += word;
+  }
+  if (size >= 2) {
+    uint16_t word;
+    std::memcpy(&word, at, 2);
+    sum += word;
+    at += 2;
+    size -= 2;
+  }
+  if (size == 1) sum += *at;
+  return sum;
+}
+
+inline uint64_t AddAddress(uint64_t sum, const IpAddress& address) {
+  return address.IsV4() ? AddBytes(sum, address.V4Bytes(), 4)
+                        : AddBytes(sum, address.bytes.data(), 16);
+}
+
+// The pseudo header of TCP, UDP (RFC 9293 3.1, RFC 768) and everything over
+// IPv6 (RFC 8200 8.1), ICMPv6 too. `l4_size` in bytes.
+inline uint64_t PseudoHeaderSum(const IpAddress& source,
+                                const IpAddress& destination, uint8_t protocol,
+                                uint32_t l4_size) {
+  uint64_t sum = AddAddress(AddAddress(0, source), destination);
+  sum += __builtin_bswap32(l4_size);
+  sum += static_cast<uint32_t>(protocol) << 8;
+  return sum;
+}
+
+// What a checksum field holds for these bytes, `sum` being what came before.
+inline uint16_t Checksum(const void* bytes, size_t size, uint64_t sum = 0) {
+  return static_cast<uint16_t>(~FoldSum(AddBytes(sum, bytes, size)));
+}
+
+// The change of a sum when some fields are replaced: ~m + m' of RFC 1624
+// equation 3. Accumulate with Remove and Add, apply with Apply.
+class ChecksumDelta {
+ public:
+  constexpr void Remove16(uint16_t wire) {
+    sum_ += static_cast<uint16_t>(~wire);
+  }
+  constexpr void Add16(uint16_t wire) { sum_ += wire; }
+  // `address` is taken in its own family's size; removing one and adding
+  // another must be of one family.
+  void RemoveAddress(const IpAddress& address) {
+    sum_ += static_cast<uint16_t>(~FoldSum(AddAddress(0, address)));
+  }
+  void AddAddressBytes(const IpAddress& address) {
+    sum_ += FoldSum(AddAddress(0, address));
+  }
+  constexpr uint16_t value() const { return FoldSum(sum_); }
+
+ private:
+  uint64_t sum_ = 0;
+};
+
+// HC' = ~(~HC + delta), RFC 1624 equation 3. Never yields the other zero: a
+// sum that was 0xffff stays, one that was 0 stays 0 unless delta says so.
+constexpr uint16_t ApplyDelta(uint16_t checksum, uint16_t delta) {
+  return static_cast<uint16_t>(
+      ~FoldSum(uint64_t{static_cast<uint16_t>(~checksum)} + delta));
+}
+
+// The delta of the opposite rewrite.
+constexpr uint16_t NegateDelta(uint16_t delta) {
+  return static_cast<uint16_t>(~delta);
+}
+
+}  // namespace godwit
+
+#endif  // GODWIT_DATAPLANE_NET_CHECKSUM_H_
