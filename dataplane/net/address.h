@@ -60,9 +60,9 @@ struct IpAddress {
   }
   const uint8_t* V4Bytes() const { return &bytes[12]; }
 
-  bool IsMulticast() const;   // 224/4 (RFC 5771), ff00::/8 (RFC 4291)
-  bool IsLinkLocal() const;   // 169.254/16 (RFC 3927), fe80::/10
-  bool IsLoopback() const;    // 127/8, ::1
+  bool IsMulticast() const;    // 224/4 (RFC 5771), ff00::/8 (RFC 4291)
+  bool IsLinkLocal() const;    // 169.254/16 (RFC 3927), fe80::/10
+  bool IsLoopback() const;     // 127/8, ::1
   bool IsUnspecified() const;  // 0.0.0.0, ::
 
   std::string ToString() const;  // RFC 5952 text

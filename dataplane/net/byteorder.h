@@ -8,7 +8,7 @@
 namespace godwit {
 
 // 16 bits as they stand on the wire. `wire()` is for checksum arithmetic only.
-class Be16 {
+class [[gnu::packed]] Be16 {
  public:
   constexpr Be16() = default;
   constexpr explicit Be16(uint16_t host) : wire_(__builtin_bswap16(host)) {}
@@ -24,10 +24,10 @@ class Be16 {
  private:
   uint16_t wire_ = 0;
 };
-static_assert(sizeof(Be16) == 2);
+static_assert(sizeof(Be16) == 2 && alignof(Be16) == 1);
 
 // 32 bits as they stand on the wire.
-class Be32 {
+class [[gnu::packed]] Be32 {
  public:
   constexpr Be32() = default;
   constexpr explicit Be32(uint32_t host) : wire_(__builtin_bswap32(host)) {}
@@ -43,7 +43,7 @@ class Be32 {
  private:
   uint32_t wire_ = 0;
 };
-static_assert(sizeof(Be32) == 4);
+static_assert(sizeof(Be32) == 4 && alignof(Be32) == 1);
 
 }  // namespace godwit
 

@@ -17,11 +17,11 @@ namespace godwit {
 
 }  // namespace godwit
 
-#define GODWIT_CHECK(condition)                                 \
-  do {                                                          \
-    if (!(condition)) [[unlikely]] {                            \
-      ::godwit::CheckFailed(__FILE__, __LINE__, #condition);    \
-    }                                                           \
+#define GODWIT_CHECK(condition)                              \
+  do {                                                       \
+    if (!(condition)) [[unlikely]] {                         \
+      ::godwit::CheckFailed(__FILE__, __LINE__, #condition); \
+    }                                                        \
   } while (false)
 
 #endif  // GODWIT_DATAPLANE_NET_CHECK_H_
