@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Whose traffic is translated, to what, with which timeouts.
+#ifndef GODWIT_DATAPLANE_SNAPSHOT_NAT_CONFIG_H_
+#define GODWIT_DATAPLANE_SNAPSHOT_NAT_CONFIG_H_
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "dataplane/net/address.h"
+
+namespace godwit {
+
+// A unicast address of the node, by a number that is never given to another
+// while the process lives.
+using UnicastId = uint8_t;
+inline constexpr size_t kMaxUnicast = 64;
+
+// What a queue's own outbound traffic may be.
+enum class Originate : uint8_t { kUnicast, kVip, kDeny };
+
+// Endpoint-independent: one external l4port per internal endpoint, for all
+// destinations (RFC 4787 REQ-1). Per-destination: an l4port serves again
+// towards other destinations (docs/rfc-compliance.md, MAP-01).
+enum class Mapping : uint8_t { kPerDestination, kEndpointIndependent };
+
+// Which worker gives out which l4port, so that an l4port names its owner on
+// the way back. A number for TCP and UDP l4ports, another for ICMP
+// identifiers.
+class L4PortPlan {
+ public:
+  static constexpr uint8_t kNobody = 255;
+  L4PortPlan() { owner_.fill(kNobody); }
+  // Shares `l4ports` (ascending) out over `workers` (1-254), block by block.
+  L4PortPlan(const std::vector<uint16_t>& l4ports, unsigned workers) {
+    owner_.fill(kNobody);
+    const size_t count = l4ports.size();
+    for (size_t i = 0; i < count; ++i) {
+      owner_[l4ports[i]] = static_cast<uint8_t>(i * workers / count);
+    }
+  }
+  bool Contains(uint16_t l4port) const { return owner_[l4port] != kNobody; }
+  // The worker that gives `l4port` out, kNobody if none does.
+  uint8_t Owner(uint16_t l4port) const { return owner_[l4port]; }
+  std::vector<uint16_t> BlockOf(unsigned worker) const {
+    std::vector<uint16_t> block;
+    for (unsigned l4port = 0; l4port < owner_.size(); ++l4port) {
+      if (owner_[l4port] == worker) {
+        block.push_back(static_cast<uint16_t>(l4port));
+      }
+    }
+    return block;
+  }
+  friend bool operator==(const L4PortPlan&, const L4PortPlan&) = default;
+
+ private:
+  std::array<uint8_t, 65536> owner_;
+};
+
+// In ticks of 100 ms (timer_wheel.h).
+struct FlowTimeouts {
+  uint32_t tcp_established = 74400;  // RFC 5382 REQ-5: at least 2 h 4 min
+  uint32_t tcp_transitory = 2400;    // RFC 5382 REQ-5: at least 4 min
+  uint32_t udp = 3000;               // RFC 4787 REQ-5: 5 min
+  uint32_t icmp = 600;               // RFC 5508 REQ-2: at least 60 s
+};
+
+struct NatConfig {
+  Mapping mapping = Mapping::kPerDestination;
+  FlowTimeouts timeouts;
+  // By UnicastId; an unspecified address is no longer in use.
+  std::vector<IpAddress> unicast;
+  std::vector<Prefix> direct;  // destinations that are never translated
+  L4PortPlan l4ports;
+  L4PortPlan icmp_ids;
+  uint32_t plan_version = 0;  // moves when a plan does
+
+  bool IsUnicast(const IpAddress& address) const {
+    for (const IpAddress& own : unicast) {
+      if (own == address && !own.IsUnspecified()) return true;
+    }
+    return false;
+  }
+  bool IsDirect(const IpAddress& destination) const {
+    for (const Prefix& prefix : direct) {
+      if (prefix.Contains(destination)) return true;
+    }
+    return false;
+  }
+};
+
+}  // namespace godwit
+
+#endif  // GODWIT_DATAPLANE_SNAPSHOT_NAT_CONFIG_H_
