@@ -85,3 +85,11 @@ stop_capture() {
 
 # shown NAME FILTER: the first frame of a capture that matches, as text.
 shown() { tcpdump -n -t -r "$WORK/$1.pcap" -c 1 "$2" 2>/dev/null; }
+
+# check_uplink NAME: the independent judge over the capture NAME of node1's
+# uplink; its verdict as JSON in NAME.json. Fails when a frame is wrong.
+check_uplink() {
+  "$ROOT/tests/netns/check_capture.py" "$WORK/$1.pcap" --json \
+    --router-mac "$(ip -n "$(ns near)" -j link show n1 | jq -r ".[0].address")" \
+    --unicast $NODE4 $NODE6 --service $DNS4 $DNS6 $WEB4 $WEB6 >"$WORK/$1.json"
+}

@@ -21,9 +21,13 @@ step_without_godwit() {
 
   stop_capture "$node1_capture" plain-node1
   stop_capture "$sibling_capture" plain-sibling
+  # The judge of step 2 must see what is wrong here, or its word is worth nothing.
+  if check_uplink plain-node1; then fail "plain routing: the capture checker finds nothing wrong"; fi
   plain_evidence 4 $WEB4 $ORIGIN4 'tcp[tcpflags] & (tcp-syn|tcp-ack)'
   # tcpdump's tcp[] is IPv4 only; behind an IPv6 header the flags are byte 53.
   plain_evidence 6 $WEB6 $ORIGIN6 'ip6[53] & 0x12'
+  evidence "1 plain routing, capture check" \
+    "$(jq -r '"\(.wrong) of \(.sent) frames with a wrong source"' "$WORK/plain-node1.json")"
   drop_local_servers
 }
 
