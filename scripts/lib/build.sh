@@ -38,6 +38,11 @@ compile_jobs() {
   echo $((cpus < memory ? cpus : memory))
 }
 
+# program_targets DIR: the ninja targets of the two programs.
+program_targets() {
+  ninja -C "$1" -t targets all | sed -n 's/^\([^:]*\/\(godwitd\|godwitctl\)\): .*_LINKER.*/\1/p'
+}
+
 # link_programs DIR: build/godwitd and build/godwitctl, wherever meson puts them.
 link_programs() {
   local dir=$1 program path

@@ -78,10 +78,11 @@ process_runs() {
 
 # start LOG COMMAND...: in the background, in a session of its own so that a
 # Ctrl-C reaches only the script; stopped at the end. Its pid is in STARTED_PID.
+# Descriptor 9 is a script's lock, which what outlives the script must not hold.
 start() {
   local log=$1
   shift
-  setsid "$@" >"$log" 2>&1 </dev/null &
+  setsid "$@" >"$log" 2>&1 </dev/null 9>&- &
   STARTED_PID=$!
   defer stop_process "$STARTED_PID" "$(process_start "$STARTED_PID")"
 }
