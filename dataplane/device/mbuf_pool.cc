@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "dataplane/device/mbuf_pool.h"
+
+#include <absl/status/status.h>
+#include <absl/strings/str_cat.h>
+#include <linux/bpf.h>
+#include <rte_errno.h>
+#include <rte_mbuf.h>
+
+#include <algorithm>
+
+namespace godwit {
+namespace {
+
+// Buffers that each lcore keeps at hand, at most one and a half times this.
+constexpr uint32_t kCache = 256;
+constexpr uint32_t kMinCount = 1024;
+constexpr uint32_t kPage = 4096;
+// A worker's bursts and its share of hand-over rings.
+constexpr uint32_t kInFlightPerWorker = 2048;
+
+}  // namespace
+
+absl::StatusOr<rte_mempool*> CreateMbufPool(const MbufPoolOptions& options) {
+  if (options.meta_size % RTE_MBUF_PRIV_ALIGN != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("pool ", options.name, ": meta of ", options.meta_size,
+                     " bytes is not a multiple of ", RTE_MBUF_PRIV_ALIGN));
+  }
+  const uint32_t count = std::max(options.count, kMinCount);
+  rte_mempool* pool = rte_pktmbuf_pool_create(
+      options.name.c_str(), count, kCache, options.meta_size, options.data_room,
+      options.numa < 0 ? SOCKET_ID_ANY : options.numa);
+  if (pool == nullptr) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("pool ", options.name, ": no ", count, " buffers (",
+                     MbufPoolMib(count, options.meta_size, options.data_room),
+                     " MiB): ", rte_strerror(rte_errno)));
+  }
+  return pool;
+}
+
+void FreeMbufPool(rte_mempool* pool) { rte_mempool_free(pool); }
+
+uint32_t MbufCount(uint64_t ring_slots, uint32_t workers) {
+  const uint64_t wanted =
+      ring_slots + uint64_t{workers} * (kInFlightPerWorker + 2 * kCache);
+  return static_cast<uint32_t>(
+      std::clamp<uint64_t>(wanted, kMinCount, uint64_t{1} << 24));
+}
+
+uint32_t MbufPoolMib(uint32_t count, uint16_t meta_size, uint16_t data_room) {
+  const uint32_t object = rte_mempool_calc_obj_size(
+      static_cast<uint32_t>(sizeof(rte_mbuf)) + meta_size + data_room, 0,
+      nullptr);
+  const uint64_t bytes = uint64_t{count} * (object + sizeof(void*));
+  return static_cast<uint32_t>((bytes >> 20) + 1);
+}
+
+std::string CheckXskPool(const rte_mempool& pool) {
+  if (pool.nb_mem_chunks != 1) {
+    return absl::StrCat("its pool is in ", pool.nb_mem_chunks,
+                        " pieces, AF_XDP needs one: --iova-mode=va, or larger "
+                        "hugepages");
+  }
+  const uint32_t object =
+      rte_mempool_calc_obj_size(pool.elt_size, pool.flags, nullptr);
+  if (object > kPage) {
+    return absl::StrCat("a buffer takes ", object,
+                        " bytes, AF_XDP allows a page of ", kPage);
+  }
+  return "";
+}
+
+uint32_t XskMaxFrame(const rte_mempool& pool) {
+  const uint32_t object =
+      rte_mempool_calc_obj_size(pool.elt_size, pool.flags, nullptr);
+  const uint32_t front =
+      pool.header_size + static_cast<uint32_t>(sizeof(rte_mbuf)) +
+      rte_pktmbuf_priv_size(const_cast<rte_mempool*>(&pool)) +
+      RTE_PKTMBUF_HEADROOM + XDP_PACKET_HEADROOM + pool.trailer_size;
+  return object > front ? object - front : 0;
+}
+
+}  // namespace godwit
