@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "bpf/loader.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <drop.skel.h>
+#include <egress.skel.h>
+#include <steer.skel.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdarg>
+#include <cstdio>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "dataplane/net/check.h"
+
+namespace godwit {
+namespace {
+
+// The verifier says what it objects to at the end; before it is the walk.
+constexpr size_t kVerifierLogSize = 1U << 20;
+constexpr size_t kVerifierLogShown = 2000;
+
+// libbpf writes to stderr by default, expected failures too (a qdisc that is
+// already there). What matters of it is in our Status.
+int Silent(libbpf_print_level, const char*, va_list) { return 0; }
+
+// Options for a skeleton's open, with room for what the verifier says.
+class OpenOptions {
+ public:
+  OpenOptions() : log_(kVerifierLogSize) {
+    libbpf_set_print(Silent);
+    options_.sz = sizeof(options_);
+    options_.kernel_log_buf = log_.data();
+    options_.kernel_log_size = log_.size();
+  }
+  const bpf_object_open_opts* get() const { return &options_; }
+
+  absl::Status Failed(int error, absl::string_view what) const {
+    absl::string_view log(log_.data());
+    if (log.size() > kVerifierLogShown) {
+      log.remove_prefix(log.size() - kVerifierLogShown);
+    }
+    return absl::ErrnoToStatus(
+        error, absl::StrCat(what, log.empty() ? "" : "; the verifier: ", log));
+  }
+
+ private:
+  std::vector<char> log_;
+  bpf_object_open_opts options_ = {};
+};
+
+// One per-CPU element of u64 fields, summed.
+template <class Counters>
+absl::StatusOr<Counters> SumOverCpus(int map_fd) {
+  const int cpus = libbpf_num_possible_cpus();
+  if (cpus < 0) return absl::ErrnoToStatus(-cpus, "counting the CPUs");
+  std::vector<Counters> each(static_cast<size_t>(cpus));
+  const uint32_t zero = 0;
+  if (bpf_map_lookup_elem(map_fd, &zero, each.data()) != 0) {
+    return absl::ErrnoToStatus(errno, "reading the counters");
+  }
+  Counters sum = {};
+  constexpr size_t kFields = sizeof(Counters) / sizeof(__u64);
+  auto* total = reinterpret_cast<__u64*>(&sum);
+  for (const Counters& one : each) {
+    const auto* part = reinterpret_cast<const __u64*>(&one);
+    for (size_t i = 0; i < kFields; ++i) total[i] += part[i];
+  }
+  return sum;
+}
+
+}  // namespace
+
+SteeringProgram::SteeringProgram() = default;
+
+SteeringProgram::~SteeringProgram() {
+  Detach();
+  steer_bpf::destroy(steer_);
+  egress_bpf::destroy(egress_);
+}
+
+absl::StatusOr<std::unique_ptr<SteeringProgram>> SteeringProgram::Load() {
+  std::unique_ptr<SteeringProgram> program(new SteeringProgram());
+  absl::Status status = program->LoadSteer();
+  if (!status.ok()) return status;
+  status = program->LoadEgress();
+  if (!status.ok()) return status;
+  program->sync_ = std::make_unique<TableSync>(
+      bpf_map__fd(program->steer_->maps.steer_config),
+      bpf_map__fd(program->steer_->maps.steer_addresses));
+  return program;
+}
+
+absl::Status SteeringProgram::LoadSteer() {
+  const OpenOptions options;
+  steer_ = steer_bpf::open(options.get());
+  if (steer_ == nullptr) return options.Failed(errno, "opening steer.bpf.c");
+  const int error = steer_bpf::load(steer_);
+  if (error != 0) return options.Failed(-error, "loading steer.bpf.c");
+  return absl::OkStatus();
+}
+
+absl::Status SteeringProgram::LoadEgress() {
+  const OpenOptions options;
+  egress_ = egress_bpf::open(options.get());
+  if (egress_ == nullptr) return options.Failed(errno, "opening egress.bpf.c");
+  int error = bpf_map__reuse_fd(egress_->maps.steer_config,
+                                bpf_map__fd(steer_->maps.steer_config));
+  if (error == 0) {
+    error = bpf_map__reuse_fd(egress_->maps.steer_addresses,
+                              bpf_map__fd(steer_->maps.steer_addresses));
+  }
+  if (error == 0) error = egress_bpf::load(egress_);
+  if (error != 0) return options.Failed(-error, "loading egress.bpf.c");
+  return absl::OkStatus();
+}
+
+absl::Status SteeringProgram::Publish(const SteeringTables& tables) {
+  return sync_->Publish(tables);
+}
+
+absl::Status SteeringProgram::Attach(const std::string& interface_name,
+                                     const std::string& pin_path) {
+  if (!sync_->published()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(interface_name, ": no steering tables published yet"));
+  }
+  // The source rule first: no moment in which frames come in by us and go out
+  // by no rule.
+  auto tc = TcAttachment::Attach(interface_name, TcSide::kEgress, egress_fd());
+  if (!tc.ok()) return tc.status();
+  auto xdp = XdpAttachment::Attach(interface_name, steer_fd(), pin_path);
+  if (!xdp.ok()) return xdp.status();
+  tc_ = *std::move(tc);
+  xdp_ = *std::move(xdp);
+  return absl::OkStatus();
+}
+
+void SteeringProgram::Detach() {
+  xdp_.reset();
+  tc_.reset();
+}
+
+void SteeringProgram::LeaveAttached() {
+  if (xdp_ != nullptr) xdp_->Leave();
+  if (tc_ != nullptr) tc_->Leave();
+}
+
+XdpMode SteeringProgram::mode() const {
+  GODWIT_CHECK(attached());
+  return xdp_->mode();
+}
+
+int SteeringProgram::xsks_map_fd() const {
+  return bpf_map__fd(steer_->maps.xsks_map);
+}
+
+int SteeringProgram::steer_fd() const {
+  return bpf_program__fd(steer_->progs.xsk_def_prog);
+}
+
+int SteeringProgram::egress_fd() const {
+  return bpf_program__fd(egress_->progs.godwit_egress);
+}
+
+absl::StatusOr<SteerCounters> SteeringProgram::steer_counters() const {
+  return SumOverCpus<SteerCounters>(bpf_map__fd(steer_->maps.steer_counters));
+}
+
+absl::StatusOr<EgressCounters> SteeringProgram::egress_counters() const {
+  return SumOverCpus<EgressCounters>(
+      bpf_map__fd(egress_->maps.egress_counters));
+}
+
+absl::StatusOr<std::unique_ptr<IngressDrop>> IngressDrop::Attach(
+    const std::string& interface_name) {
+  const OpenOptions options;
+  drop_bpf* drop = drop_bpf::open(options.get());
+  if (drop == nullptr) return options.Failed(errno, "opening drop.bpf.c");
+  const int error = drop_bpf::load(drop);
+  if (error != 0) {
+    drop_bpf::destroy(drop);
+    return options.Failed(-error, "loading drop.bpf.c");
+  }
+  auto tc = TcAttachment::Attach(interface_name, TcSide::kIngress,
+                                 bpf_program__fd(drop->progs.godwit_drop));
+  // The filter holds the program from here on.
+  drop_bpf::destroy(drop);
+  if (!tc.ok()) return tc.status();
+  return std::unique_ptr<IngressDrop>(new IngressDrop(*std::move(tc)));
+}
+
+}  // namespace godwit
