@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "dataplane/flow/l4port_pool.h"
+
+#include <immintrin.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "dataplane/net/check.h"
+#include "dataplane/table/memory.h"
+
+namespace godwit {
+namespace {
+
+constexpr uint32_t kMaxBlock = 65536;
+constexpr uint32_t kWordBits = 64;
+
+uint32_t WordsFor(uint32_t bits) { return (bits + kWordBits - 1) / kWordBits; }
+
+}  // namespace
+
+void L4portBlock::Set(std::span<const uint16_t> l4ports) {
+  GODWIT_CHECK(l4ports.size() <= kMaxBlock);
+  size_ = static_cast<uint32_t>(l4ports.size());
+  for (uint32_t i = 0; i < size_; ++i) {
+    GODWIT_CHECK(i == 0 || l4ports[i - 1] < l4ports[i]);
+    l4ports_[i] = l4ports[i];
+    index_of_[l4ports[i]] = static_cast<uint16_t>(i);
+  }
+}
+
+L4portPool::Layout L4portPool::Layout::For(uint32_t block_size,
+                                           uint32_t max_flows) {
+  Layout layout;
+  layout.words = WordsFor(block_size);
+  layout.summary_words = WordsFor(layout.words);
+  layout.stride = layout.words + layout.summary_words;
+  layout.dense_from = std::max(2u, block_size / 16);
+  layout.dense_until = layout.dense_from / 2;
+  layout.dense_limit =
+      block_size <= kWholeWord ? 0 : max_flows / layout.dense_until + 1;
+  return layout;
+}
+
+L4portPool::Sizes L4portPool::Sizes::For(uint32_t block_size,
+                                         uint32_t max_flows) {
+  const Layout layout = Layout::For(block_size, max_flows);
+  const Layout largest = Layout::For(kMaxBlock, max_flows);
+  Sizes sizes;
+  // So many that chance fills a class to a 16th of dense_from only.
+  const uint64_t classes = uint64_t{16} * max_flows / layout.dense_from;
+  sizes.classes = static_cast<uint32_t>(
+      std::bit_ceil(std::clamp<uint64_t>(classes, 64, 1u << 22)));
+  sizes.dense = std::max(layout.dense_limit, largest.dense_limit);
+  sizes.buckets = FlowIndex::BucketsFor(uint64_t{2} * sizes.dense);
+  // The last term: rounding never takes the last bitmap of a larger block.
+  sizes.bitmap_words =
+      size_t{layout.dense_limit} * layout.stride + 2 * largest.stride;
+  return sizes;
+}
+
+size_t L4portPool::BytesFor(uint32_t block_size, uint32_t max_flows) {
+  const Sizes sizes = Sizes::For(block_size, max_flows);
+  return BytesToTake<Class>(sizes.classes) + BytesToTake<Dense>(sizes.dense) +
+         BytesToTake<uint64_t>(sizes.bitmap_words) +
+         FlowIndex::BytesFor(sizes.buckets);
+}
+
+L4portPool::L4portPool(std::span<std::byte> memory,
+                       std::span<const uint16_t> block, uint32_t max_flows,
+                       const RandomStream::Seed& seed)
+    : block_(block),
+      random_(seed),
+      max_flows_(max_flows),
+      layout_(Layout::For(block_.size(), max_flows)),
+      classes_(godwit::Take<Class>(
+          memory, Sizes::For(block_.size(), max_flows).classes)),
+      dense_(godwit::Take<Dense>(memory,
+                                 Sizes::For(block_.size(), max_flows).dense)),
+      bitmaps_(godwit::Take<uint64_t>(
+          memory, Sizes::For(block_.size(), max_flows).bitmap_words)),
+      dense_index_(memory, Sizes::For(block_.size(), max_flows).buckets) {
+  GODWIT_CHECK(max_flows >= 1 && max_flows <= kMaxFlows);
+  std::ranges::fill(classes_, Class{0, 0});
+  std::ranges::fill(dense_, Dense{0, 0, false});
+  std::ranges::fill(bitmaps_, 0);
+  ResetFreeList();
+}
+
+// Every dense destination not in use becomes free to be, up to the limit of
+// the present block.
+void L4portPool::ResetFreeList() {
+  const size_t fitting = bitmaps_.size() / std::max(layout_.stride, 1u);
+  layout_.dense_limit = static_cast<uint32_t>(
+      std::min({size_t{layout_.dense_limit}, dense_.size(), fitting}));
+  free_dense_ = kNone;
+  for (uint32_t i = layout_.dense_limit; i-- > 0;) {
+    if (dense_[i].in_use) continue;
+    dense_[i].taken = free_dense_;
+    free_dense_ = i;
+  }
+}
+
+void L4portPool::Free(uint64_t destination, uint16_t l4port) {
+  Class& of = ClassOf(destination);
+  GODWIT_CHECK(of.live > 0);
+  of.live = (of.live - 1) & kMaxFlows;
+  --live_;
+  if (of.dense == 0) return;
+  const uint32_t dense = FindDense(destination);
+  if (dense == kNone) return;
+  const uint32_t index = block_.IndexOf(l4port);
+  if (index != L4portBlock::kNotInBlock) Unmark(dense, index);
+  if (of.live < layout_.dense_until || dense_[dense].taken == 0) Release(dense);
+}
+
+uint32_t L4portPool::MakeDense(uint64_t destination, Class& of) {
+  const uint32_t dense = free_dense_;
+  if (dense == kNone || of.dense == 0xff) return kNone;
+  if (dense_index_.Insert(destination, dense) ==
+      FlowIndex::InsertResult::kFull) {
+    return kNone;
+  }
+  free_dense_ = dense_[dense].taken;
+  dense_[dense] = {destination, 0, true};
+  ++of.dense;
+  ++dense_count_;
+  ClearBitmap(dense);
+  return dense;
+}
+
+void L4portPool::Release(uint32_t dense) {
+  const uint64_t destination = dense_[dense].destination;
+  --ClassOf(destination).dense;
+  --dense_count_;
+  dense_index_.Erase(destination, dense);
+  dense_[dense] = {0, free_dense_, false};
+  free_dense_ = dense;
+}
+
+// Bits past the block's end are set, so that they are never drawn.
+void L4portPool::ClearBitmap(uint32_t dense) {
+  uint64_t* bits = BitmapOf(dense);
+  uint64_t* summary = bits + layout_.words;
+  std::memset(bits, 0, size_t{layout_.words} * 8);
+  std::memset(summary, 0xff, size_t{layout_.summary_words} * 8);
+  const uint32_t past_end = block_.size() % kWordBits;
+  if (past_end != 0) bits[layout_.words - 1] = ~uint64_t{0} << past_end;
+  const uint32_t words_past_end = layout_.words % kWordBits;
+  if (words_past_end != 0) {
+    summary[layout_.summary_words - 1] = ~(~uint64_t{0} << words_past_end);
+  }
+}
+
+void L4portPool::Mark(uint32_t dense, uint32_t index) {
+  uint64_t* bits = BitmapOf(dense);
+  const uint32_t at = index / kWordBits;
+  const uint64_t bit = uint64_t{1} << (index % kWordBits);
+  if ((bits[at] & bit) != 0) return;
+  bits[at] |= bit;
+  ++dense_[dense].taken;
+  if (bits[at] != ~uint64_t{0}) return;
+  bits[layout_.words + at / kWordBits] &= ~(uint64_t{1} << (at % kWordBits));
+}
+
+void L4portPool::Unmark(uint32_t dense, uint32_t index) {
+  uint64_t* bits = BitmapOf(dense);
+  const uint32_t at = index / kWordBits;
+  const uint64_t bit = uint64_t{1} << (index % kWordBits);
+  if ((bits[at] & bit) == 0) return;
+  bits[at] &= ~bit;
+  --dense_[dense].taken;
+  bits[layout_.words + at / kWordBits] |= uint64_t{1} << (at % kWordBits);
+}
+
+// A random bit if it is clear, else a random clear bit of its word, else of
+// the next word that has one.
+uint32_t L4portPool::DrawClear(uint32_t dense) {
+  const uint64_t* bits = BitmapOf(dense);
+  const uint32_t index = random_.Below(block_.size());
+  uint32_t at = index / kWordBits;
+  if ((bits[at] >> (index % kWordBits) & 1) == 0) return index;
+  if (bits[at] == ~uint64_t{0}) {
+    const uint64_t* summary = bits + layout_.words;
+    uint32_t group = at / kWordBits;
+    uint64_t later = summary[group] & (~uint64_t{0} << (at % kWordBits));
+    while (later == 0) {
+      group = group + 1 == layout_.summary_words ? 0 : group + 1;
+      later = summary[group];
+    }
+    at = group * kWordBits + static_cast<uint32_t>(std::countr_zero(later));
+  }
+  return at * kWordBits + RandomBitOf(~bits[at]);
+}
+
+uint32_t L4portPool::RandomBitOf(uint64_t word) {
+  const auto bits = static_cast<uint32_t>(std::popcount(word));
+  const uint64_t chosen = _pdep_u64(uint64_t{1} << random_.Below(bits), word);
+  return static_cast<uint32_t>(std::countr_zero(chosen));
+}
+
+// What is known of dense destinations is kept, under the new numbers. Those
+// that the new block's layout has no room for, or that are not dense by its
+// measure, are forgotten, which loses nothing but knowledge.
+void L4portPool::SetBlock(std::span<const uint16_t> block) {
+  const Layout old = layout_;
+  const uint32_t old_size = block_.size();
+  for (uint32_t i = 0; i < old_size; ++i) old_l4ports_[i] = block_.L4portAt(i);
+  block_.Set(block);
+  layout_ = Layout::For(block_.size(), max_flows_);
+  const size_t fitting = bitmaps_.size() / std::max(layout_.stride, 1u);
+  const uint32_t kept = CompactDense(
+      old, static_cast<uint32_t>(std::min(
+               {size_t{layout_.dense_limit}, dense_.size(), fitting})));
+  uint64_t old_bits[kMaxBlock / kWordBits];
+  // In the order in which no bitmap is overwritten before it is read.
+  for (uint32_t i = 0; i < kept; ++i) {
+    const uint32_t dense = layout_.stride <= old.stride ? i : kept - 1 - i;
+    std::memcpy(old_bits, &bitmaps_[size_t{dense} * old.stride],
+                size_t{old.words} * 8);
+    Translate(dense, old_bits, old_size);
+  }
+  ResetFreeList();
+}
+
+// Moves the dense destinations to keep, at most `limit`, to the front, and
+// releases the others. Returns how many are kept.
+uint32_t L4portPool::CompactDense(const Layout& old, uint32_t limit) {
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < dense_.size(); ++i) {
+    if (!dense_[i].in_use) continue;
+    const uint64_t destination = dense_[i].destination;
+    if (kept == limit || ClassOf(destination).live < layout_.dense_until) {
+      Release(i);
+      continue;
+    }
+    if (kept != i) {
+      dense_index_.Erase(destination, i);
+      // Cannot be full: an entry of the same hash has just left.
+      dense_index_.Insert(destination, kept);
+      std::memcpy(&bitmaps_[size_t{kept} * old.stride],
+                  &bitmaps_[size_t{i} * old.stride], size_t{old.words} * 8);
+      dense_[kept] = dense_[i];
+      dense_[i] = {0, 0, false};
+    }
+    ++kept;
+  }
+  return kept;
+}
+
+void L4portPool::Translate(uint32_t dense, const uint64_t* old_bits,
+                           uint32_t old_size) {
+  ClearBitmap(dense);
+  dense_[dense].taken = 0;
+  for (uint32_t at = 0; at < WordsFor(old_size); ++at) {
+    for (uint64_t bits = old_bits[at]; bits != 0; bits &= bits - 1) {
+      const uint32_t old_index =
+          at * kWordBits + static_cast<uint32_t>(std::countr_zero(bits));
+      if (old_index >= old_size) break;
+      const uint32_t index = block_.IndexOf(old_l4ports_[old_index]);
+      if (index != L4portBlock::kNotInBlock) Mark(dense, index);
+    }
+  }
+}
+
+}  // namespace godwit
