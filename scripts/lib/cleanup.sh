@@ -32,6 +32,7 @@ undo_journal() {
   mapfile -t lines <"$CLEANUP_JOURNAL"
   CLEANUP_STACK=("${lines[@]}")
   run_deferred
+  mkdir -p "$(dirname "$CLEANUP_JOURNAL")"
   set -e
 }
 
