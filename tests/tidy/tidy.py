@@ -7,6 +7,7 @@ Prints one line for each breach, FILE:LINE: what; exit code 1 when there is one.
 
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -25,6 +26,7 @@ EAL_ROOMS = {"dataplane/device", "dataplane/stage", "dataplane/worker"}
 EAL_FILES = {"dataplane/snapshot/publisher.h", "dataplane/snapshot/publisher.cc"}
 ABSL_ROOMS = ("dataplane/device", "control", "bpf", "tests", "bench")
 UNNAMED_IDEAS = {"common", "util", "utils", "misc", "helper", "helpers", "manager", "managers"}
+MADE = re.compile(r"^(build|bench-results)|(^|/)(\.git|\.cache|__pycache__|\.pytest_cache)(/|$)")
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 # A variable or parameter that is called just that.
 BARE_WORD = re.compile(r"\b(?:auto|int|size_t|uint(?:8|16|32|64)_t|Be16|Be32)[&*]?\s+(port|queue)\b(?!\()")
@@ -35,13 +37,16 @@ CONTINUED_START = re.compile(r"^(\s+)\S.*\)[^;{}]*\{$")
 
 
 def tracked_files(root):
-    listed = subprocess.run(["git", "-C", root, "ls-files", "-z", "--cached", "--others",
-                             "--exclude-standard"], capture_output=True, check=False)
-    if listed.returncode == 0:
+    """What git knows or would take; without git, all but what is made."""
+    names = []
+    if shutil.which("git"):
+        listed = subprocess.run(["git", "-C", root, "ls-files", "-z", "--cached", "--others",
+                                 "--exclude-standard"], capture_output=True, check=False)
         names = [name for name in listed.stdout.decode().split("\0") if name]
-    else:  # an unpacked archive
-        names = [str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()]
-    return sorted(name for name in names if not name.startswith("build") and (root / name).is_file())
+    if not names:
+        names = [str(path.relative_to(root)) for path in root.rglob("*")
+                 if not MADE.search(str(path.relative_to(root)))]
+    return sorted(name for name in names if (root / name).is_file())
 
 
 def without_comments(text):
