@@ -13,7 +13,7 @@ CURL_NAMES=(
 fetch() {
   local name=$1
   shift
-  in_ns "$name" curl -sS --cacert "$WORK/cert.pem" "${CURL_NAMES[@]}" \
+  in_ns "$name" curl -sS --no-progress-meter --cacert "$WORK/cert.pem" "${CURL_NAMES[@]}" \
     -o /dev/null -w '%{exitcode} %{http_code}\n' "$@" 2>>"$WORK/curl.errors"
 }
 
