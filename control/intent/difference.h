@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What a change would do, before it is done.
+#ifndef GODWIT_CONTROL_INTENT_DIFFERENCE_H_
+#define GODWIT_CONTROL_INTENT_DIFFERENCE_H_
+
+#include <string>
+#include <vector>
+
+#include "control/api/godwit.pb.h"
+
+namespace godwit {
+
+// One line for each thing that differs, `service dns: queues [dns0] -> [dns0,
+// dns1]`; none if `after` means the same as `before`. Defaults are filled in on
+// both sides first, so that writing one out is no change. Uplinks, queues and
+// services are known by their names; their order means nothing.
+std::vector<std::string> Difference(const api::Config& before,
+                                    const api::Config& after);
+
+}  // namespace godwit
+
+#endif  // GODWIT_CONTROL_INTENT_DIFFERENCE_H_

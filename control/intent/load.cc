@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "control/intent/load.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "control/intent/validate.h"
+#include "control/intent/yaml.h"
+
+namespace godwit {
+namespace {
+
+// Errors that only follow from what could not be read: a name that was
+// mistyped is not missing too.
+std::vector<Finding> WithoutConsequences(std::vector<Finding> errors,
+                                         const std::vector<Finding>& unread) {
+  std::erase_if(errors, [&unread](const Finding& error) {
+    return std::any_of(unread.begin(), unread.end(),
+                       [&error](const Finding& cause) {
+                         return IsAround(cause.path, error.path) ||
+                                IsAround(error.path, cause.path);
+                       });
+  });
+  return errors;
+}
+
+}  // namespace
+
+absl::StatusOr<LoadedConfig> LoadConfig(absl::string_view text,
+                                        absl::string_view filename) {
+  ParsedYaml parsed = ParseYaml(text, filename);
+  const bool is_yaml =
+      std::none_of(parsed.errors.begin(), parsed.errors.end(),
+                   [](const Finding& error) { return error.path.empty(); });
+  if (!is_yaml) return ToStatus(parsed.errors, parsed.source);
+  Findings findings = Validate(parsed.config);
+  std::vector<Finding> errors =
+      WithoutConsequences(std::move(findings.errors), parsed.errors);
+  errors.insert(errors.begin(), parsed.errors.begin(), parsed.errors.end());
+  if (!errors.empty()) return ToStatus(errors, parsed.source);
+  return LoadedConfig{std::move(parsed.config),
+                      Lines(findings.warnings, parsed.source),
+                      std::move(parsed.source)};
+}
+
+absl::StatusOr<LoadedConfig> CheckConfig(api::Config config) {
+  const Findings findings = Validate(config);
+  if (!findings.errors.empty()) return ToStatus(findings.errors, Source());
+  return LoadedConfig{std::move(config), Lines(findings.warnings, Source()),
+                      Source()};
+}
+
+}  // namespace godwit

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "control/intent/machine.h"
+
+#include <grp.h>
+#include <net/if.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "control/api/field_text.h"
+#include "control/intent/rules/rules.h"
+#include "control/intent/validate.h"
+#include "dataplane/device/device_spec.h"
+
+namespace godwit {
+namespace {
+
+using Kind = DeviceSpec::Kind;
+
+constexpr char kDefaultGroup[] = "godwit";
+
+std::string FirstLine(const char* filename) {
+  std::ifstream file(filename);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+std::set<std::string> NamesIn(const char* directory) {
+  std::set<std::string> names;
+  std::error_code error;  // a directory that is not there is an empty one
+  std::filesystem::directory_iterator entry(directory, error);
+  const std::filesystem::directory_iterator end;
+  while (!error && entry != end) {
+    names.insert(entry->path().filename().string());
+    entry.increment(error);
+  }
+  return names;
+}
+
+// By system call: /sys shows the namespace that it was mounted in.
+std::set<std::string> ReadInterfaces() {
+  std::set<std::string> names;
+  struct if_nameindex* const all = if_nameindex();
+  if (all == nullptr) return names;
+  for (const struct if_nameindex* each = all; each->if_index != 0; ++each) {
+    names.insert(each->if_name);
+  }
+  if_freenameindex(all);
+  return names;
+}
+
+std::string ReadHostname() {
+  char name[256] = "";
+  if (gethostname(name, sizeof(name) - 1) != 0) return "";
+  return name;
+}
+
+L4PortRange ReadEphemeral() {
+  const std::string line = FirstLine("/proc/sys/net/ipv4/ip_local_port_range");
+  const std::vector<absl::string_view> words =
+      absl::StrSplit(line, absl::ByAnyChar(" \t"), absl::SkipEmpty());
+  if (words.size() == 2) {
+    const auto range = ParseL4PortRange(absl::StrJoin(words, "-"));
+    if (range) return *range;
+  }
+  return Machine().ephemeral;
+}
+
+std::string Listed(const std::set<std::string>& names) {
+  constexpr size_t kMaxShown = 12;
+  if (names.empty()) return "none";
+  auto end = names.begin();
+  std::advance(end, std::min(kMaxShown, names.size()));
+  std::string text = absl::StrJoin(names.begin(), end, ", ");
+  if (names.size() > kMaxShown) absl::StrAppend(&text, ", ...");
+  return text;
+}
+
+void CheckCpusExist(const api::Config& config, const Machine& machine,
+                    Findings& findings) {
+  for (int i = 0; i < config.dataplane().cpus_size(); ++i) {
+    const uint32_t cpu = config.dataplane().cpus(i);
+    if (machine.cpus.contains(cpu)) continue;
+    rules::NotA(findings, rules::At("dataplane.cpus", i), absl::StrCat(cpu),
+                absl::StrCat("a CPU of this machine: it has ",
+                             absl::StrJoin(machine.cpus, ", ")));
+  }
+}
+
+// veth: and tap: interfaces are made by godwit; sockets, by the device.
+void CheckDeviceExists(const std::string& path, const std::string& device,
+                       const Machine& machine, Findings& findings) {
+  const std::optional<DeviceSpec> spec = ParseDeviceSpec(device).spec;
+  if (!spec) return;
+  const bool needs_interface =
+      spec->kind == Kind::kXdp || spec->kind == Kind::kAfPacket;
+  if (needs_interface && !machine.interfaces.contains(spec->target)) {
+    rules::NotA(
+        findings, path, device,
+        absl::StrCat("a device of this machine: it has no interface ",
+                     spec->target, " but ", Listed(machine.interfaces)));
+  }
+  if (spec->kind == Kind::kPci && !machine.pci_devices.contains(spec->target)) {
+    rules::NotA(findings, path, device,
+                "a device of this machine: `lspci -D` lists them");
+  }
+}
+
+void CheckNetnsExists(const api::Queue& queue, const std::string& path,
+                      const Machine& machine, Findings& findings) {
+  if (!queue.has_netns() || machine.namespaces.contains(queue.netns())) return;
+  rules::NotA(findings, path + ".netns", queue.netns(),
+              absl::StrCat("a network namespace of this machine: it has ",
+                           Listed(machine.namespaces)));
+}
+
+void CheckGroupExists(const api::Config& config, const Machine& machine,
+                      Findings& findings) {
+  if (!config.control().has_group()) return;
+  const std::string& group = config.control().group();
+  if (machine.has_group && machine.has_group(group)) return;
+  // The default, written out: a fresh machine has no such group.
+  if (group == kDefaultGroup) {
+    findings.Warn("control.group",
+                  absl::StrCat(Quoted(group),
+                               " is not a group of this machine: the socket "
+                               "stays with the daemon's own"));
+    return;
+  }
+  rules::NotA(findings, "control.group", group, "a group of this machine");
+}
+
+void WarnOfEphemeralPorts(const api::Config& config, const Machine& machine,
+                          Findings& findings) {
+  if (!config.egress().has_ports()) return;
+  const auto range = ParseL4PortRange(config.egress().ports());
+  if (!range || range->low > machine.ephemeral.high ||
+      range->high < machine.ephemeral.low) {
+    return;
+  }
+  findings.Warn(
+      "egress.ports",
+      absl::StrCat(Quoted(config.egress().ports()),
+                   " overlaps the kernel's ephemeral range ",
+                   machine.ephemeral.low, "-", machine.ephemeral.high,
+                   ": the node's own connections from there get no answers"));
+}
+
+}  // namespace
+
+Machine ReadMachine() {
+  Machine machine;
+  machine.hostname = ReadHostname();
+  const std::string online = FirstLine("/sys/devices/system/cpu/online");
+  machine.cpus = ParseCpuList(online).value_or(std::set<uint32_t>());
+  machine.interfaces = ReadInterfaces();
+  machine.namespaces = NamesIn("/run/netns");
+  machine.pci_devices = NamesIn("/sys/bus/pci/devices");
+  machine.ephemeral = ReadEphemeral();
+  machine.has_group = [](const std::string& name) {
+    return getgrnam(name.c_str()) != nullptr;
+  };
+  return machine;
+}
+
+std::optional<std::set<uint32_t>> ParseCpuList(absl::string_view text) {
+  std::set<uint32_t> cpus;
+  for (const absl::string_view part : absl::StrSplit(text, ',')) {
+    const std::optional<L4PortRange> range = ParseL4PortRange(part);
+    if (!range) return std::nullopt;
+    for (uint32_t cpu = range->low; cpu <= range->high; ++cpu) cpus.insert(cpu);
+  }
+  return cpus;
+}
+
+Findings CheckMachine(const api::Config& config, const Machine& machine) {
+  Findings findings;
+  CheckCpusExist(config, machine, findings);
+  for (int i = 0; i < config.uplinks_size(); ++i) {
+    CheckDeviceExists(rules::At("uplinks", i) + ".device",
+                      config.uplinks(i).device(), machine, findings);
+  }
+  for (int i = 0; i < config.queues_size(); ++i) {
+    const std::string path = rules::At("queues", i);
+    CheckDeviceExists(path + ".device", config.queues(i).device(), machine,
+                      findings);
+    CheckNetnsExists(config.queues(i), path, machine, findings);
+  }
+  CheckGroupExists(config, machine, findings);
+  WarnOfEphemeralPorts(config, machine, findings);
+  return findings;
+}
+
+api::Config WithMachineDefaults(api::Config config, const Machine& machine) {
+  api::Dataplane& dataplane = *config.mutable_dataplane();
+  if (dataplane.cpus_size() == 0) {
+    for (const uint32_t cpu : machine.cpus) {
+      if (cpu == *machine.cpus.begin() && machine.cpus.size() > 1) continue;
+      dataplane.add_cpus(cpu);
+    }
+  }
+  if (!dataplane.has_workers()) {
+    const auto cpus = static_cast<uint32_t>(dataplane.cpus_size());
+    dataplane.set_workers(std::clamp(cpus, uint32_t{1}, kMaxWorkers));
+  }
+  if (!config.node().has_name()) {
+    config.mutable_node()->set_name(machine.hostname);
+  }
+  api::Control& control = *config.mutable_control();
+  const bool has_default =
+      machine.has_group && machine.has_group(kDefaultGroup);
+  if (!control.has_group() && has_default) control.set_group(kDefaultGroup);
+  if (control.group() == kDefaultGroup && !has_default) control.clear_group();
+  return config;
+}
+
+}  // namespace godwit

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What a Config needs of the machine it is for: CPUs, interfaces, namespaces.
+#ifndef GODWIT_CONTROL_INTENT_MACHINE_H_
+#define GODWIT_CONTROL_INTENT_MACHINE_H_
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "control/api/godwit.pb.h"
+#include "control/intent/findings.h"
+#include "control/intent/port_spec.h"
+
+namespace godwit {
+
+struct Machine {
+  std::string hostname;
+  std::set<uint32_t> cpus;              // online
+  std::set<std::string> interfaces;     // of the calling thread's namespace
+  std::set<std::string> namespaces;     // by name, as `ip netns list`
+  std::set<std::string> pci_devices;    // 0000:3b:00.0
+  L4PortRange ephemeral{32768, 60999};  // net.ipv4.ip_local_port_range
+  std::function<bool(const std::string&)> has_group;
+};
+
+// This machine, as it is now. What can't be read is empty.
+Machine ReadMachine();
+
+// Reads "0-3,8": the kernel's way to write a set of CPUs; nullopt if it is
+// none.
+std::optional<std::set<uint32_t>> ParseCpuList(absl::string_view text);
+
+// What `config` asks for and `machine` does not have. `config` is one that
+// Validate() found nothing wrong with, as written, without defaults.
+Findings CheckMachine(const api::Config& config, const Machine& machine);
+
+// Fills in the defaults that depend on the machine: `dataplane.cpus` (all but
+// the first; the first if it is the only one), `dataplane.workers` (one per
+// CPU), `node.name` (the host's) and `control.group` (godwit, if there is such
+// a group; else absent, which is the daemon's own group).
+api::Config WithMachineDefaults(api::Config config, const Machine& machine);
+
+}  // namespace godwit
+
+#endif  // GODWIT_CONTROL_INTENT_MACHINE_H_
