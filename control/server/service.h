@@ -6,6 +6,7 @@
 #ifndef GODWIT_CONTROL_SERVER_SERVICE_H_
 #define GODWIT_CONTROL_SERVER_SERVICE_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
