@@ -47,6 +47,9 @@ struct EthPortOptions {
   } promiscuous = Promiscuous::kOff;
   // kVeth: the near end of the pair, made and in our namespace by now.
   std::string near_end;
+  // kTap: the namespace that its kernel side is in, as /run/netns/dns; empty:
+  // ours. The interface is made there, or found there after a restart.
+  std::string netns;
 };
 
 // One queue of a DPDK port: what rte_eth_rx_burst and rte_eth_tx_burst take.
@@ -123,8 +126,10 @@ class EthPort {
  private:
   // One DPDK port of the device, and the pool that is its alone (AF_XDP).
   struct SubPort {
+    std::string bus;
     std::string name;
     uint16_t id = 0;
+    uint16_t ring = 0;  // AF_XDP: slots of its receive and transmit rings
     rte_mempool* own_pool = nullptr;
     int xsk_socket = -1;  // AF_XDP's socket, the driver's to close
     bool started = false;
@@ -132,12 +137,12 @@ class EthPort {
 
   EthPort(const DeviceSpec& spec, const EthPortOptions& options);
   absl::Status OpenAll();
-  absl::Status Attach(const std::string& name, const std::string& arguments);
+  absl::Status Attach(const std::string& bus, const std::string& name,
+                      const std::string& arguments);
   absl::Status Configure(SubPort& sub, uint16_t rxqs, uint16_t txqs);
+  absl::Status SetMtu(const SubPort& sub);
   absl::Status SetUpQueues(SubPort& sub, uint16_t rxqs, uint16_t txqs);
-  absl::Status SetUpXskQueue(SubPort& sub);
-  absl::Status StartSub(SubPort& sub);
-  void StopSub(SubPort& sub);
+  absl::Status SetUpXskQueue(SubPort& sub, unsigned numa);
   void CloseSub(SubPort& sub);
   bool IsXsk() const;
   std::string Label() const;
@@ -156,6 +161,11 @@ class EthPort {
   bool rx_checksum_ = false;
   bool running_ = false;
 };
+
+// Pools of closed AF_XDP ports that wait for buffers still on their way
+// through other devices; they are freed by the next Open or Close that finds
+// them complete.
+size_t RetiredPoolCount();
 
 }  // namespace godwit
 

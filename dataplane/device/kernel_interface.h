@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What a device needs of the kernel's interfaces and sockets around it: plain
+// ioctls and /proc of this process; no EAL.
+#ifndef GODWIT_DATAPLANE_DEVICE_KERNEL_INTERFACE_H_
+#define GODWIT_DATAPLANE_DEVICE_KERNEL_INTERFACE_H_
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "dataplane/net/address.h"
+
+namespace godwit {
+
+// 0: there is no such interface in the thread's network namespace.
+uint32_t InterfaceIndex(const std::string& name);
+// UP and with carrier (IFF_RUNNING).
+bool InterfaceRuns(const std::string& name);
+// 0: no such interface.
+uint16_t InterfaceMtu(const std::string& name);
+absl::Status SetInterfaceMtu(const std::string& name, uint16_t mtu);
+MacAddress InterfaceMac(const std::string& name);
+// Receive queues in use: ethtool's combined and rx channels; at least 1.
+uint16_t InterfaceRxqs(const std::string& name);
+
+// The kernel driver's name, "veth"; empty if there is none.
+std::string InterfaceDriver(const std::string& name);
+
+// Takes an XDP program off the interface that a crashed run left there. One
+// that a bpf_link holds stays: it has a living owner.
+void DetachXdp(const std::string& name);
+
+// Deletes a TAP that outlived its driver, in the thread's namespace.
+absl::Status DeleteTap(const std::string& name);
+
+// This process's sockets of a family (AF_XDP, AF_PACKET), by descriptor.
+std::vector<int> OwnSockets(int family);
+// Tells our packet sockets on this interface not to see what the kernel sends
+// there. INTERNAL if there is no such socket.
+absl::Status IgnoreOutgoing(const std::string& name);
+
+// Removes the socket file of a server that is gone. FAILED_PRECONDITION if
+// something listens there, or if it is not a socket.
+absl::Status RemoveStaleSocket(const std::string& path);
+
+// While it lives, the calling thread is in another network namespace.
+class NetnsScope {
+ public:
+  // `path`, as /run/netns/dns; empty: stays where it is.
+  static absl::StatusOr<NetnsScope> Enter(const std::string& path);
+  NetnsScope(NetnsScope&& other) noexcept : home_fd_(other.home_fd_) {
+    other.home_fd_ = -1;
+  }
+  NetnsScope& operator=(NetnsScope&&) = delete;
+  ~NetnsScope();
+
+ private:
+  explicit NetnsScope(int home_fd) : home_fd_(home_fd) {}
+  int home_fd_;
+};
+
+}  // namespace godwit
+
+#endif  // GODWIT_DATAPLANE_DEVICE_KERNEL_INTERFACE_H_
