@@ -16,7 +16,15 @@ namespace {
 constexpr uint32_t kMaxBlock = 65536;
 constexpr uint32_t kWordBits = 64;
 
+constexpr uint32_t kGroupBits = 4096;  // bits whose clear ones are counted
+
 uint32_t WordsFor(uint32_t bits) { return (bits + kWordBits - 1) / kWordBits; }
+
+// The number of the set bit of `word` that has `before` set ones below it.
+uint32_t BitOfRank(uint64_t word, uint32_t before) {
+  return static_cast<uint32_t>(
+      std::countr_zero(_pdep_u64(uint64_t{1} << before, word)));
+}
 
 }  // namespace
 
@@ -34,8 +42,8 @@ L4portPool::Layout L4portPool::Layout::For(uint32_t block_size,
                                            uint32_t max_flows) {
   Layout layout;
   layout.words = WordsFor(block_size);
-  layout.summary_words = WordsFor(layout.words);
-  layout.stride = layout.words + layout.summary_words;
+  layout.groups = (block_size + kGroupBits - 1) / kGroupBits;
+  layout.stride = layout.words + (layout.groups + 1) / 2;
   layout.dense_from = std::max(2u, block_size / 16);
   layout.dense_until = layout.dense_from / 2;
   layout.dense_limit =
@@ -84,7 +92,6 @@ L4portPool::L4portPool(std::span<std::byte> memory,
   GODWIT_CHECK(max_flows >= 1 && max_flows <= kMaxFlows);
   std::ranges::fill(classes_, Class{0, 0});
   std::ranges::fill(dense_, Dense{0, 0, false});
-  std::ranges::fill(bitmaps_, 0);
   ResetFreeList();
 }
 
@@ -142,62 +149,58 @@ void L4portPool::Release(uint32_t dense) {
 // Bits past the block's end are set, so that they are never drawn.
 void L4portPool::ClearBitmap(uint32_t dense) {
   uint64_t* bits = BitmapOf(dense);
-  uint64_t* summary = bits + layout_.words;
   std::memset(bits, 0, size_t{layout_.words} * 8);
-  std::memset(summary, 0xff, size_t{layout_.summary_words} * 8);
   const uint32_t past_end = block_.size() % kWordBits;
   if (past_end != 0) bits[layout_.words - 1] = ~uint64_t{0} << past_end;
-  const uint32_t words_past_end = layout_.words % kWordBits;
-  if (words_past_end != 0) {
-    summary[layout_.summary_words - 1] = ~(~uint64_t{0} << words_past_end);
+  uint32_t* clear_in_group = GroupsOf(dense);
+  uint32_t left = block_.size();
+  for (uint32_t group = 0; group < layout_.groups; ++group) {
+    clear_in_group[group] = std::min(left, kGroupBits);
+    left -= clear_in_group[group];
   }
 }
 
 void L4portPool::Mark(uint32_t dense, uint32_t index) {
-  uint64_t* bits = BitmapOf(dense);
-  const uint32_t at = index / kWordBits;
+  uint64_t& word = BitmapOf(dense)[index / kWordBits];
   const uint64_t bit = uint64_t{1} << (index % kWordBits);
-  if ((bits[at] & bit) != 0) return;
-  bits[at] |= bit;
+  if ((word & bit) != 0) return;
+  word |= bit;
+  --GroupsOf(dense)[index / kGroupBits];
   ++dense_[dense].taken;
-  if (bits[at] != ~uint64_t{0}) return;
-  bits[layout_.words + at / kWordBits] &= ~(uint64_t{1} << (at % kWordBits));
 }
 
 void L4portPool::Unmark(uint32_t dense, uint32_t index) {
-  uint64_t* bits = BitmapOf(dense);
-  const uint32_t at = index / kWordBits;
+  uint64_t& word = BitmapOf(dense)[index / kWordBits];
   const uint64_t bit = uint64_t{1} << (index % kWordBits);
-  if ((bits[at] & bit) == 0) return;
-  bits[at] &= ~bit;
+  if ((word & bit) == 0) return;
+  word &= ~bit;
+  ++GroupsOf(dense)[index / kGroupBits];
   --dense_[dense].taken;
-  bits[layout_.words + at / kWordBits] |= uint64_t{1} << (at % kWordBits);
 }
 
-// A random bit if it is clear, else a random clear bit of its word, else of
-// the next word that has one.
+// All clear bits are equally likely: a random bit if it is clear, else the
+// k-th clear one for a random k, by the counts of at most 16 groups and the
+// words of one.
 uint32_t L4portPool::DrawClear(uint32_t dense) {
   const uint64_t* bits = BitmapOf(dense);
   const uint32_t index = random_.Below(block_.size());
-  uint32_t at = index / kWordBits;
-  if ((bits[at] >> (index % kWordBits) & 1) == 0) return index;
-  if (bits[at] == ~uint64_t{0}) {
-    const uint64_t* summary = bits + layout_.words;
-    uint32_t group = at / kWordBits;
-    uint64_t later = summary[group] & (~uint64_t{0} << (at % kWordBits));
-    while (later == 0) {
-      group = group + 1 == layout_.summary_words ? 0 : group + 1;
-      later = summary[group];
-    }
-    at = group * kWordBits + static_cast<uint32_t>(std::countr_zero(later));
+  if ((bits[index / kWordBits] >> (index % kWordBits) & 1) == 0) return index;
+  uint32_t before = random_.Below(block_.size() - dense_[dense].taken);
+  const uint32_t* clear_in_group = GroupsOf(dense);
+  while (before >= *clear_in_group) before -= *clear_in_group++;
+  auto at = static_cast<uint32_t>(clear_in_group - GroupsOf(dense)) *
+            (kGroupBits / kWordBits);
+  for (;; ++at) {
+    const auto clear = static_cast<uint32_t>(std::popcount(~bits[at]));
+    if (before < clear) break;
+    before -= clear;
   }
-  return at * kWordBits + RandomBitOf(~bits[at]);
+  return at * kWordBits + BitOfRank(~bits[at], before);
 }
 
 uint32_t L4portPool::RandomBitOf(uint64_t word) {
   const auto bits = static_cast<uint32_t>(std::popcount(word));
-  const uint64_t chosen = _pdep_u64(uint64_t{1} << random_.Below(bits), word);
-  return static_cast<uint32_t>(std::countr_zero(chosen));
+  return BitOfRank(word, random_.Below(bits));
 }
 
 // What is known of dense destinations is kept, under the new numbers. Those

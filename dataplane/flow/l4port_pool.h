@@ -9,17 +9,18 @@
 // index is asked whether it is taken (is_used). Flows are only counted, by
 // class (some bits of the destination), to tell where drawing gets hopeless:
 // when a draw fails and the class has N/16 flows (N: the block's size), the
-// destination becomes dense and gets a bitmap, N bits with a summary, in which
-// a random free bit is found in constant time, down to the last.
+// destination becomes dense and gets a bitmap, N bits and a count for each 4096
+// of them, in which the k-th free bit, for a random k, is found in constant
+// time, down to the last.
 // The bitmap starts empty: a set bit says "taken", a clear one "not known to
 // be". Every draw is still put to is_used, and what turns out to be taken is
 // marked and never drawn again. As draws are random, of the at most N/16
 // older flows each allocation meets 1/16 on average, to the last one; so it
 // costs 1.07 questions, and kExhausted is said when all N bits are set, which
 // means N live flows. When the class falls under N/32 the bitmap goes back.
-// Blocks of up to 64 need no bitmap: all of it is asked, from a random start.
+// Blocks of up to 64 need no bitmap: all of it is asked, in random order.
 //
-// Memory at N = 64512, F flows: at most F/(N/32) + 1 bitmaps of N/8 + 136
+// Memory at N = 64512, F flows: at most F/(N/32) + 1 bitmaps of N/8 + 64
 // bytes: 4.1 bytes a flow; classes under 0.1. At N = 1008 (a 64th): 7.
 //
 // Which l4port comes next can't be told from those before it (RFC 6056):
@@ -139,12 +140,12 @@ class L4portPool {
   };
   // What follows from the block's size N.
   struct Layout {
-    uint32_t words;          // of 64 bits, N bits
-    uint32_t summary_words;  // a bit per word: it has a clear bit
-    uint32_t stride;         // words of a bitmap with its summary
-    uint32_t dense_from;     // N/16
-    uint32_t dense_until;    // N/32
-    uint32_t dense_limit;    // max_flows/(N/32) and one more
+    uint32_t words;        // of 64 bits, N bits
+    uint32_t groups;       // of 64 words; each has a count of clear bits
+    uint32_t stride;       // words of a bitmap with its counts
+    uint32_t dense_from;   // N/16
+    uint32_t dense_until;  // N/32
+    uint32_t dense_limit;  // max_flows/(N/32) and one more
     static Layout For(uint32_t block_size, uint32_t max_flows);
   };
   // How a pool's memory is shared out.
@@ -161,6 +162,9 @@ class L4portPool {
   }
   uint64_t* BitmapOf(uint32_t dense) const {
     return &bitmaps_[size_t{dense} * layout_.stride];
+  }
+  uint32_t* GroupsOf(uint32_t dense) const {
+    return reinterpret_cast<uint32_t*>(BitmapOf(dense) + layout_.words);
   }
   uint32_t FindDense(uint64_t destination) const {
     return dense_index_.Find(destination, [&](uint32_t dense) {
