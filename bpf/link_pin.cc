@@ -59,6 +59,16 @@ bool IsOurMount(const std::string& folder) {
   return ours;
 }
 
+// Names with a dot are the kernel's: it may put iterators of its own on every
+// bpffs (CONFIG_BPF_PRELOAD).
+bool HasPins(const std::string& folder) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    if (!entry.path().has_extension()) return true;
+  }
+  return bool{error};
+}
+
 }  // namespace
 
 absl::Status PinLink(int link_fd, const std::string& path) {
@@ -78,8 +88,7 @@ int OpenPinnedLink(const std::string& path) {
 void RemovePin(const std::string& path) {
   unlink(path.c_str());
   const std::string folder = FolderOf(path);
-  std::error_code error;
-  if (!IsOurMount(folder) || !std::filesystem::is_empty(folder, error)) return;
+  if (!IsOurMount(folder) || HasPins(folder)) return;
   umount2(folder.c_str(), UMOUNT_NOFOLLOW);
 }
 

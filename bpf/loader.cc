@@ -128,12 +128,12 @@ absl::Status SteeringProgram::Attach(const std::string& interface_name,
     return absl::FailedPreconditionError(
         absl::StrCat(interface_name, ": no steering tables published yet"));
   }
-  // The source rule first: no moment in which frames come in by us and go out
-  // by no rule.
-  auto tc = TcAttachment::Attach(interface_name, TcSide::kEgress, egress_fd());
-  if (!tc.ok()) return tc.status();
+  // XDP first: it has one owner at a time, so a second process is refused
+  // before it has touched the first one's filter.
   auto xdp = XdpAttachment::Attach(interface_name, steer_fd(), pin_path);
   if (!xdp.ok()) return xdp.status();
+  auto tc = TcAttachment::Attach(interface_name, TcSide::kEgress, egress_fd());
+  if (!tc.ok()) return tc.status();
   tc_ = *std::move(tc);
   xdp_ = *std::move(xdp);
   return absl::OkStatus();

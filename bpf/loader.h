@@ -35,8 +35,8 @@ class SteeringProgram {
   // See TableSync::Publish. Both programs change in the same step.
   absl::Status Publish(const SteeringTables& tables);
 
-  // Attaches the source rule to the interface's egress (tc), then the steering
-  // to its receive side: native, or generic where the driver has no XDP.
+  // Attaches the steering to the interface's receive side, native, or generic
+  // where the driver has no XDP; then the source rule to its egress (tc).
   // FailedPrecondition before the first Publish: programs without tables
   // would pass what is ours and stop what is the kernel's.
   // What a crashed run has left is replaced; another's XDP program is refused.
