@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "control/plumb/uplink.h"
+
+#include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <sys/ioctl.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "control/plumb/address.h"
+#include "control/plumb/link.h"
+#include "control/plumb/netns.h"
+#include "control/plumb/route.h"
+#include "control/plumb/sysctl.h"
+#include "control/watch/netlink.h"
+
+namespace godwit {
+namespace {
+
+constexpr char kTunDevice[] = "/dev/net/tun";
+
+absl::Status AddAddressesAndGateways(const KernelUplink& uplink, int ifindex) {
+  auto socket = NetlinkSocket::Open();
+  if (!socket.ok()) return socket.status();
+  for (const Prefix& prefix : uplink.addresses) {
+    const absl::Status status = EnsureAddress(*socket, ifindex, prefix);
+    if (!status.ok()) return status;
+  }
+  for (const IpAddress& gateway : uplink.gateways) {
+    const absl::Status status =
+        EnsureDefaultRoute(*socket, {ifindex, gateway, std::nullopt});
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status OnUplink(absl::string_view ifname, const absl::Status& status) {
+  const std::string prefix = absl::StrCat("interface \"", ifname, "\": ");
+  if (status.ok() || absl::StartsWith(status.message(), prefix)) return status;
+  return absl::Status(status.code(), absl::StrCat(prefix, status.message()));
+}
+
+}  // namespace
+
+absl::Status CreatePersistentTap(absl::string_view name, TapMode mode) {
+  const auto link = GetLink(name);
+  if (link.ok() && link->kind == "tun") return absl::OkStatus();
+  if (link.ok()) {
+    return absl::AlreadyExistsError(absl::StrCat(
+        "interface \"", name, "\": it exists already and is not a TAP"));
+  }
+  if (!absl::IsNotFound(link.status())) return link.status();
+  const OwnedFd fd(open(kTunDevice, O_RDWR | O_CLOEXEC));
+  if (fd.get() < 0) return absl::ErrnoToStatus(errno, kTunDevice);
+  ifreq request{};
+  std::memcpy(request.ifr_name, name.data(), name.size());
+  int flags = IFF_TAP | IFF_NO_PI;
+  if (mode == TapMode::kMultiQueue) flags |= IFF_MULTI_QUEUE;
+  request.ifr_flags = static_cast<int16_t>(flags);
+  if (ioctl(fd.get(), TUNSETIFF, &request) != 0 ||
+      ioctl(fd.get(), TUNSETPERSIST, 1UL) != 0) {
+    return absl::ErrnoToStatus(
+        errno, absl::StrCat("interface \"", name, "\": making the TAP"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PlumbUplink(const KernelUplink& uplink) {
+  const std::string& name = uplink.ifname;
+  const auto ifindex = IfIndex(name);
+  if (!ifindex.ok()) return ifindex.status();
+  absl::Status status;
+  if (uplink.mac) status = SetMac(name, *uplink.mac);
+  if (status.ok() && uplink.mtu) status = SetMtu(name, *uplink.mtu);
+  if (status.ok() && uplink.reverse_path_filter == ReversePathFilter::kRelax) {
+    status = RelaxReversePathFilter(name);
+  }
+  if (status.ok()) status = SetUp(name);
+  if (status.ok()) status = AddAddressesAndGateways(uplink, *ifindex);
+  return OnUplink(name, status);
+}
+
+absl::Status UnplumbUplink(absl::string_view ifname) {
+  const auto ifindex = IfIndex(ifname);
+  if (absl::IsNotFound(ifindex.status())) return absl::OkStatus();
+  if (!ifindex.ok()) return ifindex.status();
+  auto socket = NetlinkSocket::Open();
+  if (!socket.ok()) return socket.status();
+  absl::Status status = RemoveDefaultRoutes(*socket, *ifindex);
+  if (status.ok()) status = RemoveOurAddresses(*socket, *ifindex, {});
+  return OnUplink(ifname, status);
+}
+
+}  // namespace godwit

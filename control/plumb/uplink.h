@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The kernel's side of an uplink: the TAP of a bypass device (`kernel:`), or
+// the interface itself of an `xdp:` one.
+#ifndef GODWIT_CONTROL_PLUMB_UPLINK_H_
+#define GODWIT_CONTROL_PLUMB_UPLINK_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "dataplane/net/address.h"
+
+namespace godwit {
+
+// How many programs' queues a TAP has; who attaches must ask for the same
+// (DPDK's TAP driver: several, virtio-user with one pair: single).
+enum class TapMode { kSingleQueue, kMultiQueue };
+
+// A TAP that stays when nobody has it open: its addresses, routes and MAC
+// survive the process. One that exists already is taken as it is;
+// AlreadyExists if the name is another kind of interface.
+// Undone by DeleteLink(name).
+absl::Status CreatePersistentTap(absl::string_view name, TapMode mode);
+
+// What becomes of rp_filter. On a TAP, packets come in whose answer leaves
+// elsewhere; on an interface that is the kernel's own it is the operator's.
+enum class ReversePathFilter { kRelax, kKeep };
+
+struct KernelUplink {
+  std::string ifname{};             // the TAP or the interface; must exist
+  std::optional<MacAddress> mac{};  // a TAP takes the device's own MAC
+  std::optional<uint32_t> mtu{};    // bytes
+  std::vector<Prefix> addresses{};  // with host bits
+  std::vector<IpAddress> gateways{};
+  ReversePathFilter reverse_path_filter = ReversePathFilter::kRelax;
+};
+
+// Sets what is given and brings the interface up. What is there already stays,
+// whoever made it. A default route gets metric 74 or the next free one.
+absl::Status PlumbUplink(const KernelUplink& uplink);
+
+// Removes the addresses and default routes that we made on `ifname`; an
+// interface that is gone is no error.
+absl::Status UnplumbUplink(absl::string_view ifname);
+
+}  // namespace godwit
+
+#endif  // GODWIT_CONTROL_PLUMB_UPLINK_H_
