@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// One flow, one entry, two keys.
+//
+// An inbound flow (client to service address) is known by what the uplink
+// sees and by what its service queue sends: the same tuple, the queue's side
+// named in the key. An originated flow is known by what its queue sends and by
+// what comes back to the unicast address: there the two differ by the
+// translation. A hit on either key decides a packet completely; services,
+// routes and l4port pools are only read when an entry is made, or when the
+// snapshot's epoch has moved since.
+//
+// A binding (endpoint-independent mapping only, RFC 4787 REQ-1) is an entry
+// of its own without a remote: the flows that go through it are its sessions.
+#ifndef GODWIT_DATAPLANE_FLOW_FLOW_H_
+#define GODWIT_DATAPLANE_FLOW_FLOW_H_
+
+#include <cstdint>
+
+#include "dataplane/flow/tcp_state.h"
+#include "dataplane/net/address.h"
+#include "dataplane/net/tuple.h"
+#include "dataplane/snapshot/adjacency.h"
+#include "dataplane/snapshot/nat_config.h"
+#include "dataplane/snapshot/service_table.h"
+
+namespace godwit {
+
+enum class FlowKind : uint8_t { kFree, kInbound, kOriginated, kBinding };
+
+// The number of a flow in its worker's table.
+using FlowNumber = uint32_t;
+inline constexpr FlowNumber kNoFlow = 0x7fffffff;
+
+// Flow::to_uplink of a flow whose remote end is a service of this node.
+inline constexpr AdjacencyId kLoopAdjacency = UINT16_MAX;
+
+// How an originated flow's source leaves: translated, or as it is.
+enum class SourceRule : uint8_t { kTranslated, kAsIs };
+
+// Written by: the worker that owns it, alone; so nothing is atomic.
+struct alignas(64) Flow {
+  // What a lookup compares and a hit reads: the first cache line.
+  IpAddress remote;
+  IpAddress local;  // as the queue side has it
+  uint16_t remote_l4port = 0;
+  uint16_t local_l4port = 0;     // as the queue side has it
+  uint16_t external_l4port = 0;  // as the uplink side has it
+  QueueId queue = 0;
+  uint8_t protocol = 0;
+  FlowKind kind = FlowKind::kFree;
+  TcpState tcp_state{};
+  UnicastId unicast = 0;      // originated and translated: to which
+  uint32_t deadline = 0;      // tick; moved as RFC 4787 REQ-6 says
+  uint16_t epoch = 0;         // Snapshot::epoch it was judged under
+  uint16_t l4_delta = 0;      // checksum change, queue to uplink side
+  AdjacencyId to_uplink = 0;  // 0: not known yet
+  AdjacencyId to_queue = 0;   // 0: the queue's device and `far_end` decide
+  ServiceId service = 0;
+  DeviceId uplink = 0;    // where its uplink side was last seen
+  uint16_t l3_delta = 0;  // IPv4 header checksum change, queue to uplink side
+  SourceRule source_rule = SourceRule::kTranslated;
+  bool answered = false;  // a packet of the other direction was seen
+
+  // What making, listing and ending it needs: the second line.
+  uint64_t destination = 0;      // the pool's name for the remote end
+  FlowNumber binding = kNoFlow;  // session: its binding
+  uint32_t sessions = 0;         // binding: how many use it
+  uint32_t created = 0;          // tick
+  uint32_t timeout = 0;          // ticks that `deadline` was moved by last
+  MacAddress originator{};       // link address that the queue side came from
+  uint8_t unused[34] = {};
+};
+static_assert(sizeof(Flow) == 128, "what a hit reads fills the first line");
+static_assert(offsetof(Flow, destination) == 64);
+
+}  // namespace godwit
+
+#endif  // GODWIT_DATAPLANE_FLOW_FLOW_H_

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "dataplane/flow/flow_table.h"
+
+#include <algorithm>
+
+namespace godwit {
+namespace {
+
+// Inbound flows leave an eighth of the table to mappings.
+constexpr uint32_t kReservedShare = 8;
+// How far the search for an unanswered inbound flow looks.
+constexpr uint32_t kEvictionReach = 32;
+// The pools are built once, and blocks may change size while running.
+constexpr uint32_t kTypicalBlocks[] = {65536, 8192, 1024};
+
+size_t PoolBytes(uint32_t max_flows) {
+  size_t bytes = 0;
+  for (const uint32_t block : kTypicalBlocks) {
+    bytes = std::max(bytes, L4portPool::BytesFor(block, max_flows));
+  }
+  return (bytes + 63) & ~size_t{63};
+}
+
+}  // namespace
+
+size_t FlowTable::MemoryFor(uint32_t max_flows) {
+  return BytesToTake<Flow>(max_flows) +
+         BytesToTake<TimerWheel::Link>(max_flows) +
+         BytesToTake<FlowNumber>(max_flows) +
+         FlowIndex::BytesFor(FlowIndex::BucketsFor(uint64_t{max_flows} * 2)) +
+         2 * PoolBytes(max_flows);
+}
+
+FlowTable::FlowTable(const Options& options)
+    : memory_(BigMemory::Map(MemoryFor(options.max_flows), options.huge_pages)),
+      hash_(options.seed),
+      queue_use_(options.queue_use) {
+  GODWIT_CHECK(!memory_.empty());
+  std::span<std::byte> rest = memory_.bytes();
+  const uint32_t buckets =
+      FlowIndex::BucketsFor(uint64_t{options.max_flows} * 2);
+  const std::span<std::byte> index =
+      Take<std::byte>(rest, FlowIndex::BytesFor(buckets));
+  index_ = std::make_unique<FlowIndex>(index, buckets);
+  flows_ = Take<Flow>(rest, options.max_flows);
+  const auto links = Take<TimerWheel::Link>(rest, options.max_flows);
+  wheel_ = std::make_unique<TimerWheel>(links, options.now);
+  free_ = Take<FlowNumber>(rest, options.max_flows);
+  const auto make_pool = [&rest, &options] {
+    const auto memory = Take<std::byte>(rest, PoolBytes(options.max_flows));
+    return std::make_unique<L4portPool>(memory, std::span<const uint16_t>(),
+                                        options.max_flows,
+                                        RandomStream::SystemSeed());
+  };
+  l4ports_ = make_pool();
+  icmp_ids_ = make_pool();
+  // The first entries are given out first: few flows then touch few pages.
+  for (uint32_t i = 0; i < options.max_flows; ++i) {
+    free_[i] = options.max_flows - 1 - i;
+  }
+  free_count_ = options.max_flows;
+  takeable_ = free_count_;
+  inbound_limit_ = options.max_flows - options.max_flows / kReservedShare;
+}
+
+FlowKey FlowTable::QueueSideKey(const Flow& flow) {
+  FlowKey key;
+  key.local = flow.local;
+  key.remote = flow.remote;
+  key.local_l4port = flow.local_l4port;
+  key.remote_l4port = flow.remote_l4port;
+  key.side = flow.queue;
+  key.protocol = flow.protocol;
+  return key;
+}
+
+FlowKey FlowTable::UplinkSideKey(const Flow& flow) const {
+  FlowKey key;
+  key.local = UplinkAddress(flow);
+  key.remote = flow.remote;
+  key.local_l4port = flow.external_l4port;
+  key.remote_l4port = flow.remote_l4port;
+  key.protocol = flow.protocol;
+  return key;
+}
+
+FlowNumber FlowTable::Store(const Flow& flow) {
+  if (takeable_ == 0) return kNoFlow;
+  const FlowNumber number = free_[takeable_ - 1];
+  flows_[number] = flow;
+  const uint64_t queue_side = HashOf(QueueSideKey(flow));
+  const uint64_t uplink_side = HashOf(UplinkSideKey(flow));
+  using Result = FlowIndex::InsertResult;
+  if (index_->Insert(queue_side, number << 1 | kQueueSide) == Result::kFull) {
+    flows_[number].kind = FlowKind::kFree;
+    return kNoFlow;
+  }
+  if (index_->Insert(uplink_side, number << 1 | kUplinkSideBit) ==
+      Result::kFull) {
+    index_->Erase(queue_side, number << 1 | kQueueSide);
+    flows_[number].kind = FlowKind::kFree;
+    return kNoFlow;
+  }
+  free_[--takeable_] = free_[--free_count_];
+  if (flow.kind != FlowKind::kBinding) wheel_->Add(number, flow.deadline);
+  return number;
+}
+
+void FlowTable::Forget(FlowNumber number) {
+  Flow& flow = flows_[number];
+  index_->Erase(HashOf(QueueSideKey(flow)), number << 1 | kQueueSide);
+  index_->Erase(HashOf(UplinkSideKey(flow)), number << 1 | kUplinkSideBit);
+  if (wheel_->IsFiled(number)) wheel_->Remove(number);
+  flow.kind = FlowKind::kFree;
+  free_[free_count_++] = number;
+}
+
+bool FlowTable::EvictUnanswered() {
+  for (uint32_t i = 0; i < kEvictionReach; ++i) {
+    evict_hand_ = evict_hand_ + 1 < capacity() ? evict_hand_ + 1 : 0;
+    Flow& flow = flows_[evict_hand_];
+    if (flow.kind == FlowKind::kInbound && !flow.answered) {
+      End(flow);
+      ++evicted_;
+      return true;
+    }
+  }
+  return false;
+}
+
+FlowTable::Made FlowTable::MakeInbound(const Flow& flow, Flow*& made) {
+  if (inbound_ >= inbound_limit_ || takeable_ == 0) {
+    if (!EvictUnanswered()) return Made::kTableFull;
+  }
+  const FlowNumber number = Store(flow);
+  if (number == kNoFlow) return Made::kTableFull;
+  ++inbound_;
+  made = &flows_[number];
+  return Made::kYes;
+}
+
+L4portPool& FlowTable::PoolOf(uint8_t protocol) {
+  const bool icmp = protocol == 1 || protocol == 58;
+  return icmp ? *icmp_ids_ : *l4ports_;
+}
+
+uint64_t FlowTable::DestinationOf(const Flow& flow) const {
+  FlowKey destination = UplinkSideKey(flow);
+  destination.local_l4port = 0;
+  // A name of its own among the hashes of keys.
+  destination.side = UINT16_MAX;
+  return HashOf(destination);
+}
+
+bool FlowTable::ChooseL4Port(Flow& flow) {
+  FlowKey key = UplinkSideKey(flow);
+  const L4portResult result =
+      PoolOf(flow.protocol)
+          .Allocate(flow.destination, [this, &key](uint16_t l4port) {
+            key.local_l4port = l4port;
+            return index_->Find(HashOf(key), [this, &key](uint32_t value) {
+              return Matches(value, key);
+            }) != FlowIndex::kNone;
+          });
+  flow.external_l4port = result.l4port;
+  return result.status == L4portStatus::kOk;
+}
+
+FlowTable::Made FlowTable::JoinBinding(Flow& flow) {
+  Flow wanted = flow;
+  wanted.kind = FlowKind::kBinding;
+  wanted.remote = IpAddress{};
+  wanted.remote_l4port = 0;
+  const FlowKey key = QueueSideKey(wanted);
+  const uint32_t value = index_->Find(
+      HashOf(key),
+      [this, &key](uint32_t found) { return Matches(found, key); });
+  FlowNumber number = value >> 1;
+  if (value == FlowIndex::kNone) {
+    wanted.destination = DestinationOf(wanted);
+    wanted.sessions = 0;
+    if (!ChooseL4Port(wanted)) return Made::kNoL4Port;
+    number = Store(wanted);
+    if (number == kNoFlow) {
+      PoolOf(flow.protocol).Free(wanted.destination, wanted.external_l4port);
+      return Made::kTableFull;
+    }
+  }
+  const Flow& binding = flows_[number];
+  flow.binding = number;
+  flow.external_l4port = binding.external_l4port;
+  flow.unicast = binding.unicast;
+  ++flows_[number].sessions;
+  return Made::kYes;
+}
+
+FlowTable::Made FlowTable::MakeOriginated(const Flow& wanted,
+                                          const NatConfig& nat, Flow*& made) {
+  if (takeable_ == 0) {
+    // What is evicted now makes room from the next burst on.
+    EvictUnanswered();
+    return Made::kTableFull;
+  }
+  Flow flow = wanted;
+  const bool translated = flow.source_rule == SourceRule::kTranslated;
+  if (translated && nat.mapping == Mapping::kEndpointIndependent) {
+    const Made joined = JoinBinding(flow);
+    if (joined != Made::kYes) return joined;
+  } else if (translated) {
+    flow.destination = DestinationOf(flow);
+    if (!ChooseL4Port(flow)) return Made::kNoL4Port;
+  }
+  const FlowNumber number = Store(flow);
+  if (number == kNoFlow) {
+    // Leaves nothing behind (MAP-19).
+    if (flow.binding != kNoFlow) {
+      if (--flows_[flow.binding].sessions == 0) End(flows_[flow.binding]);
+    } else if (translated) {
+      PoolOf(flow.protocol).Free(flow.destination, flow.external_l4port);
+    }
+    return Made::kTableFull;
+  }
+  ++mappings_;
+  if (flow.queue < queue_use_.size()) {
+    queue_use_[flow.queue].mappings.fetch_add(1, std::memory_order_relaxed);
+  }
+  made = &flows_[number];
+  return Made::kYes;
+}
+
+void FlowTable::End(Flow& flow) {
+  if (flow.kind == FlowKind::kFree) return;
+  const Flow ended = flow;
+  Forget(NumberOf(flow));
+  if (ended.kind == FlowKind::kInbound) {
+    --inbound_;
+    return;
+  }
+  if (ended.kind == FlowKind::kBinding) {
+    PoolOf(ended.protocol).Free(ended.destination, ended.external_l4port);
+    return;
+  }
+  --mappings_;
+  if (ended.queue < queue_use_.size()) {
+    queue_use_[ended.queue].mappings.fetch_sub(1, std::memory_order_relaxed);
+  }
+  if (ended.binding != kNoFlow) {
+    Flow& binding = flows_[ended.binding];
+    if (--binding.sessions == 0) End(binding);
+  } else if (ended.source_rule == SourceRule::kTranslated) {
+    PoolOf(ended.protocol).Free(ended.destination, ended.external_l4port);
+  }
+}
+
+uint32_t FlowTable::Expire(uint32_t now, uint32_t budget) {
+  return wheel_->Advance(
+      now, budget, [this, now](uint32_t number) -> std::optional<uint32_t> {
+        Flow& flow = flows_[number];
+        if (!TickAfter(now, flow.deadline)) return flow.deadline;
+        End(flow);
+        return std::nullopt;
+      });
+}
+
+void FlowTable::Shorten(Flow& flow) {
+  wheel_->Move(NumberOf(flow), flow.deadline);
+}
+
+void FlowTable::UsePlan(const NatConfig& nat, unsigned worker) {
+  for (size_t i = 0; i < nat.unicast.size() && i < unicast_.size(); ++i) {
+    // A removed address stays known until its flows have ended.
+    if (!nat.unicast[i].IsUnspecified()) unicast_[i] = nat.unicast[i];
+  }
+  l4ports_->SetBlock(nat.l4ports.BlockOf(worker));
+  icmp_ids_->SetBlock(nat.icmp_ids.BlockOf(worker));
+}
+
+}  // namespace godwit

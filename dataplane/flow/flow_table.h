@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Either key -> entry; making, expiring and ending flows. One per worker.
+//
+// Full is a verdict: mappings have a share of the table that inbound flows
+// can't take, and are never evicted. An inbound flow that finds no room takes
+// the place of one that was never answered, if one is near; else it has no
+// entry and the consistent hash alone decides its packets.
+#ifndef GODWIT_DATAPLANE_FLOW_FLOW_TABLE_H_
+#define GODWIT_DATAPLANE_FLOW_FLOW_TABLE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "dataplane/flow/flow.h"
+#include "dataplane/flow/l4port_pool.h"
+#include "dataplane/snapshot/snapshot.h"
+#include "dataplane/table/flow_hash.h"
+#include "dataplane/table/flow_index.h"
+#include "dataplane/table/memory.h"
+#include "dataplane/table/timer_wheel.h"
+
+namespace godwit {
+
+// Live mappings of each service queue, over all workers: limits are the
+// node's, not a worker's. Moved when a mapping is made or ends, never by a
+// packet of one that exists.
+struct QueueUse {
+  std::atomic<uint32_t> mappings{0};
+  // New mappings in the running second, and which second that is.
+  std::atomic<uint64_t> rate_window{0};
+};
+
+class FlowTable {
+ public:
+  struct Options {
+    uint32_t max_flows = 1024;  // of this worker
+    FlowHashSeed seed{};        // the same on all workers
+    uint32_t now = 0;           // tick
+    HugePages huge_pages = HugePages::kAuto;
+    std::span<QueueUse> queue_use;  // by QueueId; outlives the table
+  };
+  // Aborts if there is no memory: `MemoryFor` says how much it takes.
+  explicit FlowTable(const Options& options);
+  static size_t MemoryFor(uint32_t max_flows);
+
+  uint64_t HashOf(const FlowKey& key) const { return hash_(&key); }
+  void PrefetchBucket(uint64_t hash) const { index_->Prefetch(hash); }
+  // Second pass: the bucket is there, the entry it names is fetched.
+  void PrefetchFlow(uint64_t hash) const {
+    const uint32_t candidate = index_->Candidate(hash);
+    if (candidate != FlowIndex::kNone) {
+      __builtin_prefetch(&flows_[candidate >> 1]);
+    }
+  }
+  // The live flow that `key` names, or nullptr. One whose deadline is past is
+  // ended here.
+  Flow* Find(uint64_t hash, const FlowKey& key, uint32_t now) {
+    const uint32_t value = index_->Find(
+        hash, [this, &key](uint32_t found) { return Matches(found, key); });
+    if (value == FlowIndex::kNone) return nullptr;
+    Flow* flow = &flows_[value >> 1];
+    if (TickAfter(now, flow->deadline)) [[unlikely]] {
+      End(*flow);
+      return nullptr;
+    }
+    return flow;
+  }
+
+  enum class Made { kYes, kTableFull, kNoL4Port };
+
+  // `flow` says everything but its number. Its deadline must be set.
+  // kTableFull: the caller goes on without an entry.
+  Made MakeInbound(const Flow& flow, Flow*& made);
+  // Chooses the external l4port (flow.external_l4port is written, unless the
+  // source stays as it is) and files both keys.
+  Made MakeOriginated(const Flow& flow, const NatConfig& nat, Flow*& made);
+
+  void End(Flow& flow);
+  // Ends what is due: at most `budget` steps.
+  uint32_t Expire(uint32_t now, uint32_t budget);
+  // The deadline moves earlier than the wheel knows (a TCP close).
+  void Shorten(Flow& flow);
+
+  // Between two bursts: entries that ended may be used again. Until then a
+  // burst's pointers to them stay what they were.
+  void Settle() { takeable_ = free_count_; }
+
+  // The l4ports of this worker, when the snapshot's plan is another.
+  void UsePlan(const NatConfig& nat, unsigned worker);
+
+  uint32_t capacity() const { return static_cast<uint32_t>(flows_.size()); }
+  uint32_t inbound() const { return inbound_; }
+  uint32_t mappings() const { return mappings_; }
+  uint64_t evicted() const { return evicted_; }
+  // Entry `number`, free or not: for walking the table in slices.
+  Flow& At(FlowNumber number) { return flows_[number]; }
+
+  static FlowKey QueueSideKey(const Flow& flow);
+  FlowKey UplinkSideKey(const Flow& flow) const;
+
+ private:
+  bool Matches(uint32_t value, const FlowKey& key) const {
+    const Flow& flow = flows_[value >> 1];
+    if (flow.remote_l4port != key.remote_l4port ||
+        flow.protocol != key.protocol || !(flow.remote == key.remote)) {
+      return false;
+    }
+    if ((value & 1) == kQueueSide) {
+      return flow.local_l4port == key.local_l4port && flow.queue == key.side &&
+             flow.local == key.local;
+    }
+    return key.side == kUplinkSide &&
+           flow.external_l4port == key.local_l4port &&
+           UplinkAddress(flow) == key.local;
+  }
+  const IpAddress& UplinkAddress(const Flow& flow) const {
+    return flow.kind == FlowKind::kInbound ||
+                   flow.source_rule == SourceRule::kAsIs
+               ? flow.local
+               : unicast_[flow.unicast];
+  }
+  FlowNumber NumberOf(const Flow& flow) const {
+    return static_cast<FlowNumber>(&flow - flows_.data());
+  }
+  // Copies `flow` to a free entry and files both keys; kNoFlow if there is no
+  // room.
+  FlowNumber Store(const Flow& flow);
+  void Forget(FlowNumber number);
+  bool EvictUnanswered();
+  bool ChooseL4Port(Flow& flow);
+  Made JoinBinding(Flow& flow);
+  uint64_t DestinationOf(const Flow& flow) const;
+  L4portPool& PoolOf(uint8_t protocol);
+
+  static constexpr uint32_t kQueueSide = 0;
+  static constexpr uint32_t kUplinkSideBit = 1;
+
+  BigMemory memory_;
+  FlowHash hash_;
+  std::span<Flow> flows_;
+  std::unique_ptr<FlowIndex> index_;
+  std::unique_ptr<TimerWheel> wheel_;
+  std::unique_ptr<L4portPool> l4ports_;
+  std::unique_ptr<L4portPool> icmp_ids_;
+  std::array<IpAddress, kMaxUnicast> unicast_{};
+  // [0, takeable_) may be given out, [takeable_, free_count_) after Settle.
+  std::span<FlowNumber> free_;
+  std::span<QueueUse> queue_use_;
+  uint32_t free_count_ = 0;
+  uint32_t takeable_ = 0;
+  uint32_t inbound_ = 0;
+  uint32_t inbound_limit_ = 0;
+  uint32_t mappings_ = 0;
+  uint32_t evict_hand_ = 0;
+  uint64_t evicted_ = 0;
+};
+
+}  // namespace godwit
+
+#endif  // GODWIT_DATAPLANE_FLOW_FLOW_TABLE_H_

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "dataplane/stage/decide.h"
+
+#include "dataplane/net/headers.h"
+
+namespace godwit {
+namespace {
+
+Decision Drop(Verdict verdict) {
+  Decision decision;
+  decision.verdict = verdict;
+  return decision;
+}
+
+Decision Refuse(Verdict verdict) {
+  Decision decision = Drop(verdict);
+  decision.plan = Plan::kRefuse;
+  return decision;
+}
+
+Decision Do(Plan plan) {
+  Decision decision;
+  decision.plan = plan;
+  return decision;
+}
+
+bool IsIcmp(uint8_t protocol) {
+  return protocol == kProtoIcmp || protocol == kProtoIcmpv6;
+}
+
+bool IsBareSyn(const PacketView& view) {
+  return view.protocol == kProtoTcp &&
+         (view.l4_flags & (kTcpSyn | kTcpAck)) == kTcpSyn;
+}
+
+bool Has(const Service& service, QueueId queue) {
+  for (const QueueId member : service.queues) {
+    if (member == queue) return true;
+  }
+  return false;
+}
+
+Decision DecideAtService(const Snapshot& snapshot, const Meta& meta,
+                         const ServiceAddress& at, bool udp_checksum_is_zero) {
+  const PacketView& view = meta.view;
+  const FlowKey& key = meta.key;
+  if (IsIcmp(view.protocol)) {
+    if (!IsEchoRequest(view.protocol, view.l4_flags)) {
+      return Drop(Verdict::kDropIcmpType);
+    }
+  } else if (view.protocol == kProtoUdp && udp_checksum_is_zero &&
+             !view.is_v4) {
+    return Drop(Verdict::kDropUdp6Zero);  // RFC 8200 8.1: the host's rule
+  }
+  const ServiceId service = snapshot.service_table.Find(
+      at, view.protocol, IsIcmp(view.protocol) ? 0 : key.local_l4port);
+  if (service != kNoService) {
+    Decision decision = Do(Plan::kServe);
+    decision.service = service;
+    return decision;
+  }
+  if (IsIcmp(view.protocol)) return Do(Plan::kAnswerEcho);
+  Decision decision = Do(Plan::kReject);
+  decision.verdict = Verdict::kDropServiceMiss;
+  decision.service = at.any_service;
+  decision.silent = at.silent;
+  return decision;
+}
+
+Decision DecideFromUplink(const Snapshot& snapshot, const Meta& meta,
+                          bool udp_checksum_is_zero) {
+  const FlowKey& key = meta.key;
+  const PacketView& view = meta.view;
+  const bool loop =
+      meta.route == Route::kLoop || meta.route == Route::kLoopReply;
+  if (!loop) {
+    const Martians martians = snapshot.devices[meta.in].martians;
+    if (IsMartianSource(key.remote, martians)) {
+      return Drop(Verdict::kDropMartianSource);
+    }
+    if (key.local == key.remote) return Drop(Verdict::kDropLand);
+    if (snapshot.nat->IsUnicast(key.remote) ||
+        snapshot.service_table.FindAddress(key.remote) != nullptr) {
+      return Drop(Verdict::kDropSpoofOwnSource);
+    }
+  }
+  const ServiceAddress* at = snapshot.service_table.FindAddress(key.local);
+  if (at != nullptr) {
+    return DecideAtService(snapshot, meta, *at, udp_checksum_is_zero);
+  }
+  if (loop) return Drop(Verdict::kDropNatLoop);
+  if (snapshot.nat->IsUnicast(key.local)) {
+    const bool ours =
+        (view.protocol == kProtoTcp || view.protocol == kProtoUdp) &&
+        snapshot.nat->l4ports.Contains(key.local_l4port);
+    return ours ? Drop(Verdict::kDropNatFiltered) : Do(Plan::kPunt);
+  }
+  if (IsMartianDestination(key.local, snapshot.devices[meta.in].martians)) {
+    return Drop(Verdict::kDropMartianDestination);
+  }
+  return Do(Plan::kPunt);
+}
+
+// A service endpoint as source, from one of that service's own queues. False:
+// it is originated traffic.
+bool IsReply(const Snapshot& snapshot, const Meta& meta, ServiceId& id) {
+  const PacketView& view = meta.view;
+  const ServiceAddress* at = snapshot.service_table.FindAddress(meta.key.local);
+  if (at == nullptr || IsEchoRequest(view.protocol, view.l4_flags)) {
+    return false;
+  }
+  const uint16_t l4port = IsIcmp(view.protocol) ? 0 : meta.key.local_l4port;
+  id = snapshot.service_table.Find(*at, view.protocol, l4port);
+  const Service* service = snapshot.ServiceOf(id);
+  return service != nullptr && service->replies == Replies::kTuple &&
+         !IsBareSyn(view) && Has(*service, meta.queue);
+}
+
+// What can be translated at all; kUndecided if this can.
+Verdict Untranslatable(const Meta& meta) {
+  const PacketView& view = meta.view;
+  if (view.has_ah) return Verdict::kDropNatAh;
+  switch (view.protocol) {
+    case kProtoTcp:
+      if (view.bad_tcp_flags) return DropOf(ParseError::kTcpFlags);
+      return IsBareSyn(view) ? Verdict::kUndecided : Verdict::kDropNatTcpNoSyn;
+    case kProtoUdp:
+      return Verdict::kUndecided;
+    case kProtoIcmp:
+    case kProtoIcmpv6:
+      if (IsEchoRequest(view.protocol, view.l4_flags)) {
+        return Verdict::kUndecided;
+      }
+      return IsEchoReply(view.protocol, view.l4_flags)
+                 ? Verdict::kDropIcmpUnsolicited
+                 : Verdict::kDropIcmpType;
+    default:
+      return Verdict::kDropNatProto;
+  }
+}
+
+// A service address of one of the queue's own services.
+bool IsOwnService(const Snapshot& snapshot, const IpAddress& address,
+                  QueueId queue) {
+  const ServiceAddress* at = snapshot.service_table.FindAddress(address);
+  if (at == nullptr) return false;
+  for (const ServiceId id : at->services) {
+    const Service* service = snapshot.ServiceOf(id);
+    if (service != nullptr && Has(*service, queue)) return true;
+  }
+  return false;
+}
+
+Decision DecideFromQueue(const Snapshot& snapshot, const Meta& meta) {
+  const FlowKey& key = meta.key;
+  Decision decision;
+  if (meta.route != Route::kOriginate &&
+      IsReply(snapshot, meta, decision.service)) {
+    decision.plan = Plan::kReply;
+    decision.local = snapshot.nat->IsUnicast(key.remote);
+    return decision;
+  }
+  decision.service = kNoService;
+  const ServiceQueue* queue = snapshot.Queue(meta.queue);
+  if (queue == nullptr) return Drop(Verdict::kDropDeviceGone);
+  decision.local = snapshot.service_table.FindAddress(key.remote) != nullptr;
+  if (!decision.local) {
+    if (snapshot.nat->IsUnicast(key.remote)) {
+      return Drop(Verdict::kDropNatLoop);
+    }
+    if (queue->originate == Originate::kDeny) {
+      return Refuse(Verdict::kDropNatDenied);
+    }
+    if (snapshot.nat->IsDirect(key.remote)) {
+      return snapshot.nat->IsUnicast(key.local)
+                 ? Do(Plan::kPassDirect)
+                 : Drop(Verdict::kDropNatDirectSource);
+    }
+  }
+  const Verdict untranslatable = Untranslatable(meta);
+  if (untranslatable == Verdict::kDropNatProto ||
+      untranslatable == Verdict::kDropNatAh) {
+    return Refuse(untranslatable);
+  }
+  if (untranslatable != Verdict::kUndecided) return Drop(untranslatable);
+  if (!decision.local && queue->originate == Originate::kVip) {
+    if (!IsOwnService(snapshot, key.local, meta.queue)) {
+      return Drop(Verdict::kDropNatVipSource);
+    }
+    decision.plan = Plan::kOriginateVip;
+    return decision;
+  }
+  UnicastId unused = 0;
+  if (!ChooseUnicast(*snapshot.nat, key.local, unused)) {
+    return Refuse(Verdict::kDropNatNoUnicast);
+  }
+  decision.plan = Plan::kOriginate;
+  return decision;
+}
+
+}  // namespace
+
+Decision Decide(const Snapshot& snapshot, const Meta& meta,
+                bool udp_checksum_is_zero) {
+  return meta.key.side == kUplinkSide
+             ? DecideFromUplink(snapshot, meta, udp_checksum_is_zero)
+             : DecideFromQueue(snapshot, meta);
+}
+
+unsigned OwnerOf(const Snapshot& snapshot, const Ownership& ownership,
+                 const Meta& meta, unsigned self) {
+  const FlowKey& key = meta.key;
+  const NatConfig& nat = *snapshot.nat;
+  const bool independent = nat.mapping == Mapping::kEndpointIndependent;
+  if (key.side == kUplinkSide) {
+    if (snapshot.service_table.FindAddress(key.local) != nullptr) {
+      return ownership.OfTuple(key);
+    }
+    if (!nat.IsUnicast(key.local)) return self;
+    // Never translated, so the l4port is the originator's own.
+    if (nat.IsDirect(key.remote)) return ownership.OfTuple(key);
+    const L4PortPlan& plan = IsIcmp(key.protocol) ? nat.icmp_ids : nat.l4ports;
+    const uint8_t owner = plan.Owner(key.local_l4port);
+    return owner == L4PortPlan::kNobody ? self : owner;
+  }
+  if (!independent) return ownership.OfTuple(key);
+  ServiceId service = kNoService;
+  const bool inbound =
+      meta.route != Route::kOriginate && IsReply(snapshot, meta, service);
+  return inbound ? ownership.OfTuple(key) : ownership.OfInternalEndpoint(key);
+}
+
+QueueId ChooseQueue(const Service& service, uint64_t hash,
+                    uint64_t client_hash) {
+  return service.group->Choose(
+      service.affinity == Affinity::kClient ? client_hash : hash);
+}
+
+bool ChooseUnicast(const NatConfig& nat, const IpAddress& internal,
+                   UnicastId& unicast) {
+  // Rendezvous: an address that goes takes only its own originators along.
+  uint64_t best = 0;
+  bool found = false;
+  for (size_t i = 0; i < nat.unicast.size(); ++i) {
+    const IpAddress& own = nat.unicast[i];
+    if (own.IsUnspecified() || own.IsV4() != internal.IsV4()) continue;
+    uint64_t score = (own.low() ^ internal.low()) * 0x9e3779b97f4a7c15ULL;
+    score ^= (own.high() + internal.high()) * 0xc2b2ae3d27d4eb4fULL;
+    score ^= score >> 32;
+    score *= 0xbf58476d1ce4e5b9ULL;
+    if (!found || score > best) {
+      best = score;
+      unicast = static_cast<UnicastId>(i);
+      found = true;
+    }
+  }
+  return found;
+}
+
+}  // namespace godwit

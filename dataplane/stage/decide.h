@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What becomes of a packet that no flow decides: pure, so that `godwitctl
+// explain` asks the very code that packets meet.
+#ifndef GODWIT_DATAPLANE_STAGE_DECIDE_H_
+#define GODWIT_DATAPLANE_STAGE_DECIDE_H_
+
+#include "dataplane/flow/owner.h"
+#include "dataplane/snapshot/snapshot.h"
+#include "dataplane/stage/burst.h"
+
+namespace godwit {
+
+enum class Plan : uint8_t {
+  kDrop,          // `verdict` says why
+  kRefuse,        // drop, and tell the originator (RFC 6888 REQ-11b)
+  kPunt,          // to the kernel
+  kServe,         // a service endpoint: choose a queue, make an inbound flow
+  kAnswerEcho,    // echo to a service address, nobody's but ours
+  kReject,        // a service address without such a service
+  kReply,         // a service endpoint as source: out as it is
+  kOriginate,     // translate
+  kOriginateVip,  // out as it is, and tracked: policy `vip`
+  kPassDirect,    // out as it is: `egress.direct`
+};
+
+struct Decision {
+  Plan plan = Plan::kDrop;
+  Verdict verdict = Verdict::kUndecided;  // kDrop, kRefuse, kReject
+  ServiceId service = kNoService;
+  bool silent = false;  // kReject: no answer
+  bool local = false;   // the destination is a service address of this node
+};
+
+// For a packet with a key (TCP, UDP, echo) or of another IP protocol, that is
+// no ICMP error and no later fragment. `meta` needs view, key, side, route,
+// queue; the UDP checksum rule needs `udp_checksum_is_zero`.
+Decision Decide(const Snapshot& snapshot, const Meta& meta,
+                bool udp_checksum_is_zero);
+
+// The worker that owns the packet's flow, `self` if that does not matter.
+unsigned OwnerOf(const Snapshot& snapshot, const Ownership& ownership,
+                 const Meta& meta, unsigned self);
+
+// The queue that a flow without an entry goes to: hash and membership alone.
+QueueId ChooseQueue(const Service& service, uint64_t hash,
+                    uint64_t client_hash);
+
+// The unicast address that an originator keeps (RFC 4787 REQ-2): by its
+// internal address. False if there is none of the family.
+bool ChooseUnicast(const NatConfig& nat, const IpAddress& internal,
+                   UnicastId& unicast);
+
+// Never valid on a wire; `strict`: private and documentation ranges too.
+bool IsMartianSource(const IpAddress& address, Martians rule);
+bool IsMartianDestination(const IpAddress& address, Martians rule);
+
+}  // namespace godwit
+
+#endif  // GODWIT_DATAPLANE_STAGE_DECIDE_H_

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "dataplane/stage/egress_guard.h"
+
+#include "dataplane/net/headers.h"
+
+namespace godwit {
+namespace {
+
+bool SourceMayLeave(const Snapshot& snapshot, const IpAddress& source,
+                    MayHave sources) {
+  if (snapshot.nat->IsUnicast(source)) return true;
+  if (sources == MayHave::kUnicastOrService) {
+    return snapshot.service_table.FindAddress(source) != nullptr;
+  }
+  // A duplicate check has no source (RFC 4862 5.4.2), an MLD report may not.
+  return sources == MayHave::kKernel &&
+         (source.IsLinkLocal() || (source.IsZero() && !source.IsV4()));
+}
+
+}  // namespace
+
+bool MayLeave(const Snapshot& snapshot, const uint8_t* frame, size_t readable,
+              MayHave sources) {
+  size_t at = sizeof(EthHeader);
+  if (readable < at) return false;
+  uint16_t type = reinterpret_cast<const EthHeader*>(frame)->ether_type.host();
+  if (type == kEtherTypeVlan && readable >= at + sizeof(VlanTag)) {
+    type = reinterpret_cast<const VlanTag*>(frame + at)->ether_type.host();
+    at += sizeof(VlanTag);
+  }
+  if (type == kEtherTypeIpv4 && readable >= at + sizeof(Ipv4Header)) {
+    const auto* ip = reinterpret_cast<const Ipv4Header*>(frame + at);
+    return SourceMayLeave(snapshot, IpAddress::FromV4(ip->source), sources);
+  }
+  if (type == kEtherTypeIpv6 && readable >= at + sizeof(Ipv6Header)) {
+    const auto* ip = reinterpret_cast<const Ipv6Header*>(frame + at);
+    return SourceMayLeave(snapshot, IpAddress::FromV6(ip->source), sources);
+  }
+  if (type == kEtherTypeArp && readable >= at + sizeof(ArpPacket)) {
+    // ANY-25: a service address is never claimed on the link.
+    const auto* arp = reinterpret_cast<const ArpPacket*>(frame + at);
+    const IpAddress sender = IpAddress::FromV4(arp->sender_ip);
+    return sources == MayHave::kKernel &&
+           snapshot.service_table.FindAddress(sender) == nullptr;
+  }
+  return false;
+}
+
+void GuardEgress(const Snapshot& snapshot, Burst& burst) {
+  for (uint16_t i = 0; i < burst.count; ++i) {
+    Meta& meta = burst.meta[i];
+    if (meta.verdict != Verdict::kSent) continue;
+    MayHave sources = MayHave::kUnicast;
+    if (meta.source_may_be_service) sources = MayHave::kUnicastOrService;
+    if (meta.action == Action::kFromKernel) sources = MayHave::kKernel;
+    rte_mbuf* mbuf = burst.mbuf[i];
+    if (!MayLeave(snapshot, FrameOf(mbuf), rte_pktmbuf_data_len(mbuf),
+                  sources)) {
+      meta.verdict = Verdict::kLeakPrevented;
+    }
+  }
+}
+
+}  // namespace godwit

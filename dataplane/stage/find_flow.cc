@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "dataplane/stage/find_flow.h"
+
+#include "dataplane/net/headers.h"
+#include "dataplane/stage/decide.h"
+#include "dataplane/stage/tx.h"
+
+namespace godwit {
+namespace {
+
+// An inbound UDP or ICMP flow that nobody answered is forgotten sooner.
+constexpr uint32_t kUnansweredTicks = 300;
+
+bool FromClient(const Flow& flow, const Meta& meta) {
+  const bool from_uplink = meta.key.side == kUplinkSide;
+  return (flow.kind == FlowKind::kInbound) == from_uplink;
+}
+
+// RFC 4787 REQ-6: only what goes out refreshes a mapping; a service's flow is
+// refreshed by both ends.
+bool Refreshes(const Flow& flow, bool from_client) {
+  return flow.kind == FlowKind::kInbound || from_client;
+}
+
+void MoveTcp(const Snapshot& snapshot, Flow& flow, bool from_client,
+             uint32_t now, Context& context, Meta& meta) {
+  const TcpEvent event = TcpEventOf(meta.view.l4_flags);
+  const TcpTransition& next = TcpNext(
+      flow.tcp_state, from_client ? TcpSide::kClient : TcpSide::kServer, event);
+  if (flow.kind == FlowKind::kOriginated && next.verdict != TcpVerdict::kPass) {
+    meta.verdict = next.verdict == TcpVerdict::kBadFlags
+                       ? DropOf(ParseError::kTcpFlags)
+                       : Verdict::kDropNatTcpNoSyn;
+    return;
+  }
+  if (flow.tcp_state != next.next) flow.tcp_state = next.next;
+  if (next.deadline != TcpDeadline::kRestart) return;
+  const FlowTimeouts& timeouts = snapshot.nat->timeouts;
+  const uint32_t timeout = next.timeout == TcpTimeout::kEstablished
+                               ? timeouts.tcp_established
+                               : timeouts.tcp_transitory;
+  const uint32_t deadline = now + timeout;
+  if (flow.deadline == deadline) return;
+  const bool earlier = TickAfter(flow.deadline, deadline);
+  flow.deadline = deadline;
+  if (earlier) context.flows->Shorten(flow);
+}
+
+void DecideByFlow(const Snapshot& snapshot, Meta& meta) {
+  Flow& flow = *meta.flow;
+  const bool inbound = flow.kind == FlowKind::kInbound;
+  meta.queue = flow.queue;
+  meta.service = flow.service;
+  if (meta.key.side == kUplinkSide) {
+    const bool as_it_is = inbound || flow.source_rule == SourceRule::kAsIs;
+    meta.action = as_it_is ? Action::kToQueue : Action::kTranslateIn;
+    meta.verdict = Verdict::kDelivered;
+    if (flow.uplink != meta.in &&
+        snapshot.devices[meta.in].side == Side::kUplink) {
+      flow.uplink = meta.in;
+    }
+    return;
+  }
+  meta.verdict = Verdict::kSent;
+  if (inbound || flow.source_rule == SourceRule::kAsIs) {
+    meta.action = Action::kToUplink;
+    meta.source_may_be_service = true;
+  } else {
+    meta.action = Action::kTranslateOut;
+  }
+}
+
+}  // namespace
+
+uint32_t TimeoutOf(const FlowTimeouts& timeouts, const Flow& flow) {
+  if (flow.protocol == kProtoTcp) {
+    return TcpTimeoutOf(flow.tcp_state) == TcpTimeout::kEstablished
+               ? timeouts.tcp_established
+               : timeouts.tcp_transitory;
+  }
+  const uint32_t timeout =
+      flow.protocol == kProtoUdp ? timeouts.udp : timeouts.icmp;
+  const bool short_lived = flow.kind == FlowKind::kInbound && !flow.answered;
+  return short_lived && timeout > kUnansweredTicks ? kUnansweredTicks : timeout;
+}
+
+void UseFlow(const Snapshot& snapshot, Context& context, Meta& meta) {
+  Flow& flow = *meta.flow;
+  const bool from_client = FromClient(flow, meta);
+  if (!from_client && !flow.answered) flow.answered = true;
+  if (flow.protocol == kProtoTcp) {
+    MoveTcp(snapshot, flow, from_client, context.now, context, meta);
+    if (!meta.undecided()) return;
+  } else if (Refreshes(flow, from_client)) {
+    const uint32_t deadline =
+        context.now + TimeoutOf(snapshot.nat->timeouts, flow);
+    if (flow.deadline != deadline) flow.deadline = deadline;
+  }
+  DecideByFlow(snapshot, meta);
+}
+
+bool JudgeAgain(const Snapshot& snapshot, FlowTable& flows, Flow& flow) {
+  const ServiceQueue* queue = snapshot.Queue(flow.queue);
+  bool holds = queue != nullptr;
+  if (holds && flow.kind == FlowKind::kInbound) {
+    const Service* service = snapshot.ServiceOf(flow.service);
+    holds = service != nullptr &&
+            snapshot.service_table.FindAddress(flow.local) != nullptr;
+    bool member = false;
+    for (size_t i = 0; holds && i < service->queues.size(); ++i) {
+      member = member || service->queues[i] == flow.queue;
+    }
+    holds = holds && member;
+  } else if (holds) {
+    const bool loop = flow.to_uplink == kLoopAdjacency;
+    holds = loop || queue->originate != Originate::kDeny;
+    if (flow.source_rule == SourceRule::kTranslated) {
+      holds = holds && flow.unicast < snapshot.nat->unicast.size() &&
+              !snapshot.nat->unicast[flow.unicast].IsUnspecified();
+    } else {
+      holds =
+          holds && snapshot.service_table.FindAddress(flow.local) != nullptr;
+    }
+  }
+  if (!holds) {
+    flows.End(flow);
+    return false;
+  }
+  // Routes and neighbours are looked up anew.
+  if (flow.to_uplink != kLoopAdjacency) flow.to_uplink = kNoAdjacency;
+  flow.to_queue = kNoAdjacency;
+  flow.epoch = snapshot.epoch;
+  return true;
+}
+
+void SteerToOwner(const Snapshot& snapshot, Context& context, Burst& burst) {
+  if (context.ownership->workers() == 1) return;
+  for (uint16_t i = 0; i < burst.count; ++i) {
+    Meta& meta = burst.meta[i];
+    if (!meta.undecided() || !meta.lookup) continue;
+    const unsigned owner =
+        OwnerOf(snapshot, *context.ownership, meta, context.worker);
+    if (owner == context.worker) continue;
+    TagOf(burst.mbuf[i]).route = meta.route;
+    HandOver(burst.mbuf[i], owner, context);
+    meta.verdict = Verdict::kHandedOver;
+  }
+}
+
+void FindFlow(const Snapshot& snapshot, Context& context, Burst& burst) {
+  FlowTable& flows = *context.flows;
+  for (uint16_t i = 0; i < burst.count; ++i) {
+    Meta& meta = burst.meta[i];
+    if (!meta.lookup || !meta.undecided()) continue;
+    meta.hash = flows.HashOf(meta.key);
+    flows.PrefetchBucket(meta.hash);
+  }
+  for (uint16_t i = 0; i < burst.count; ++i) {
+    Meta& meta = burst.meta[i];
+    if (!meta.lookup || !meta.undecided()) continue;
+    flows.PrefetchFlow(meta.hash);
+  }
+  for (uint16_t i = 0; i < burst.count; ++i) {
+    Meta& meta = burst.meta[i];
+    if (!meta.lookup || !meta.undecided()) continue;
+    meta.flow = flows.Find(meta.hash, meta.key, context.now);
+    if (meta.flow == nullptr) continue;
+    if (meta.flow->epoch != snapshot.epoch &&
+        !JudgeAgain(snapshot, flows, *meta.flow)) [[unlikely]] {
+      meta.flow = nullptr;
+      continue;
+    }
+    UseFlow(snapshot, context, meta);
+  }
+}
+
+}  // namespace godwit

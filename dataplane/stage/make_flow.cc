@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "dataplane/stage/make_flow.h"
+
+#include "dataplane/net/checksum.h"
+#include "dataplane/net/headers.h"
+#include "dataplane/stage/answer.h"
+#include "dataplane/stage/decide.h"
+#include "dataplane/stage/find_flow.h"
+#include "dataplane/stage/icmp_error.h"
+#include "dataplane/stage/next_hop.h"
+#include "dataplane/stage/tx.h"
+
+namespace godwit {
+namespace {
+
+uint64_t ClientHash(const FlowTable& flows, const FlowKey& key) {
+  FlowKey client;
+  client.remote = key.remote;
+  return flows.HashOf(client);
+}
+
+MacAddress SenderOf(const rte_mbuf* mbuf) {
+  return rte_pktmbuf_mtod(mbuf, const EthHeader*)->source;
+}
+
+// What the key, the clock and the snapshot say of a new flow.
+Flow Begin(const Snapshot& snapshot, const Context& context, const Meta& meta,
+           FlowKind kind, QueueId queue) {
+  Flow flow;
+  flow.kind = kind;
+  flow.remote = meta.key.remote;
+  flow.local = meta.key.local;
+  flow.remote_l4port = meta.key.remote_l4port;
+  flow.local_l4port = meta.key.local_l4port;
+  flow.external_l4port = meta.key.local_l4port;
+  flow.protocol = meta.key.protocol;
+  flow.queue = queue;
+  flow.epoch = snapshot.epoch;
+  flow.created = context.now;
+  if (flow.protocol == kProtoTcp) {
+    flow.tcp_state = TcpJoin(TcpEventOf(meta.view.l4_flags));
+  }
+  flow.deadline = context.now + TimeoutOf(snapshot.nat->timeouts, flow);
+  return flow;
+}
+
+bool IsReset(const Meta& meta) {
+  return meta.view.protocol == kProtoTcp && (meta.view.l4_flags & kTcpRst) != 0;
+}
+
+void Serve(const Snapshot& snapshot, Context& context, const Decision& decision,
+           Meta& meta) {
+  const Service& service = snapshot.services[decision.service];
+  if (!meta.lookup) meta.hash = context.flows->HashOf(meta.key);
+  meta.service = decision.service;
+  meta.queue =
+      ChooseQueue(service, meta.hash, ClientHash(*context.flows, meta.key));
+  if (meta.queue == 0) {
+    meta.verdict = Verdict::kDropServiceNoQueue;
+    return;
+  }
+  meta.action = Action::kToQueue;
+  meta.verdict = Verdict::kDelivered;
+  // A reset begins nothing; without an entry the hash decides alone.
+  if (IsReset(meta)) return;
+  Flow flow = Begin(snapshot, context, meta, FlowKind::kInbound, meta.queue);
+  flow.service = decision.service;
+  if (snapshot.devices[meta.in].side == Side::kUplink) flow.uplink = meta.in;
+  if (meta.route == Route::kLoop) flow.to_uplink = kLoopAdjacency;
+  context.flows->MakeInbound(flow, meta.flow);
+}
+
+void Reply(const Snapshot& snapshot, Context& context, const Decision& decision,
+           Meta& meta) {
+  meta.action = Action::kToUplink;
+  meta.verdict = Verdict::kSent;
+  meta.source_may_be_service = true;
+  meta.service = decision.service;
+  if (IsReset(meta) && !decision.local) return;
+  Flow flow = Begin(snapshot, context, meta, FlowKind::kInbound, meta.queue);
+  flow.service = decision.service;
+  flow.answered = true;
+  if (decision.local) flow.to_uplink = kLoopAdjacency;
+  context.flows->MakeInbound(flow, meta.flow);
+}
+
+void Tell(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
+          const Meta& meta, ErrorKind kind) {
+  if (!context.errors.Take(context.now)) return;
+  SendIcmpError(mbuf, meta, kind, OwnAddressFor(snapshot, meta), 0, context);
+}
+
+// The node's limits of one queue (MAP-16). kUndecided: there is room.
+Verdict CheckLimits(const ServiceQueue& queue, QueueUse& use, uint32_t now) {
+  if (queue.flow_limit != 0 &&
+      use.mappings.load(std::memory_order_relaxed) >= queue.flow_limit) {
+    return Verdict::kDropLimitFlows;
+  }
+  if (queue.rate_limit == 0) return Verdict::kUndecided;
+  const uint64_t second = now / TokenBucket::kTicksPerSecond;
+  uint64_t window = use.rate_window.load(std::memory_order_relaxed);
+  while (true) {
+    const uint64_t used = (window >> 32) == second ? window & 0xffffffff : 0;
+    if (used >= queue.rate_limit) return Verdict::kDropLimitRate;
+    if (use.rate_window.compare_exchange_weak(window, second << 32 | (used + 1),
+                                              std::memory_order_relaxed)) {
+      return Verdict::kUndecided;
+    }
+  }
+}
+
+void Exhausted(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
+               Meta& meta, FlowTable::Made made) {
+  const bool l4ports = made == FlowTable::Made::kNoL4Port;
+  meta.verdict = l4ports ? Verdict::kDropNatNoPort : Verdict::kDropTableFull;
+  Tell(snapshot, context, mbuf, meta, ErrorKind::kNoResources);
+  if (l4ports && context.log_lines.Take(context.now)) {
+    Event event;
+    event.kind = EventKind::kNoL4Port;
+    event.device = meta.in;
+    event.address = meta.key.remote;
+    context.events->Post(event);
+  }
+}
+
+void Originate(const Snapshot& snapshot, Context& context,
+               const Decision& decision, rte_mbuf* mbuf, Meta& meta) {
+  const NatConfig& nat = *snapshot.nat;
+  QueueUse& use = context.queue_use[meta.queue];
+  meta.verdict = CheckLimits(snapshot.queues[meta.queue], use, context.now);
+  if (!meta.undecided()) {
+    Tell(snapshot, context, mbuf, meta, ErrorKind::kNoResources);
+    return;
+  }
+  Flow flow = Begin(snapshot, context, meta, FlowKind::kOriginated, meta.queue);
+  flow.originator = SenderOf(mbuf);
+  flow.source_rule = decision.plan == Plan::kOriginate ? SourceRule::kTranslated
+                                                       : SourceRule::kAsIs;
+  if (decision.local) flow.to_uplink = kLoopAdjacency;
+  if (meta.side == Side::kKernel) flow.uplink = snapshot.devices[meta.in].peer;
+  if (decision.plan == Plan::kOriginate) {
+    ChooseUnicast(nat, flow.local, flow.unicast);
+  }
+  const FlowTable::Made made =
+      context.flows->MakeOriginated(flow, nat, meta.flow);
+  if (made != FlowTable::Made::kYes) {
+    Exhausted(snapshot, context, mbuf, meta, made);
+    return;
+  }
+  meta.verdict = Verdict::kSent;
+  if (decision.plan == Plan::kOriginate) {
+    SetDeltas(nat.unicast[meta.flow->unicast], *meta.flow);
+    meta.action = Action::kTranslateOut;
+  } else {
+    meta.action = Action::kToUplink;
+    meta.source_may_be_service = decision.plan == Plan::kOriginateVip;
+  }
+}
+
+void Reject(Context& context, const Decision& decision, rte_mbuf* mbuf,
+            Meta& meta) {
+  meta.verdict = decision.verdict;
+  if (decision.silent || !context.rejects.Take(context.now)) return;
+  if (meta.view.protocol == kProtoTcp) {
+    SendReset(mbuf, meta, context);
+    return;
+  }
+  const ErrorKind kind = meta.view.protocol == kProtoUdp
+                             ? ErrorKind::kPortUnreachable
+                             : ErrorKind::kProtocolUnreachable;
+  SendIcmpError(mbuf, meta, kind, meta.key.local, 0, context);
+}
+
+bool UdpChecksumIsZero(const rte_mbuf* mbuf, const PacketView& view) {
+  return view.protocol == kProtoUdp && view.HasL4() &&
+         rte_pktmbuf_mtod_offset(mbuf, const UdpHeader*, view.l4_offset)
+                 ->checksum == 0;
+}
+
+// A packet that looked like a reply to its tuple's owner, and is none: with
+// endpoint-independent mapping its owner may be another worker.
+bool GoesToOriginatedOwner(const Snapshot& snapshot, Context& context,
+                           rte_mbuf* mbuf, Meta& meta) {
+  if (context.ownership->workers() == 1 || meta.route != Route::kReceived ||
+      snapshot.nat->mapping == Mapping::kPerDestination || !meta.lookup) {
+    return false;
+  }
+  const unsigned owner = context.ownership->OfInternalEndpoint(meta.key);
+  if (owner == context.worker) return false;
+  TagOf(mbuf).route = Route::kOriginate;
+  HandOver(mbuf, owner, context);
+  meta.verdict = Verdict::kHandedOver;
+  return true;
+}
+
+void Carry(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
+           Meta& meta) {
+  const Decision decision =
+      Decide(snapshot, meta, UdpChecksumIsZero(mbuf, meta.view));
+  switch (decision.plan) {
+    case Plan::kDrop:
+      meta.verdict = decision.verdict;
+      break;
+    case Plan::kRefuse:
+      meta.verdict = decision.verdict;
+      Tell(snapshot, context, mbuf, meta, ErrorKind::kProhibited);
+      break;
+    case Plan::kPunt:
+      meta.action = Action::kToKernel;
+      meta.verdict = Verdict::kPunted;
+      break;
+    case Plan::kServe:
+      Serve(snapshot, context, decision, meta);
+      break;
+    case Plan::kAnswerEcho:
+      meta.verdict = Verdict::kDropEchoLimited;
+      if (context.echoes.Take(context.now)) {
+        meta.verdict = Verdict::kConsumed;
+        SendEchoReply(mbuf, meta, context);
+      }
+      break;
+    case Plan::kReject:
+      Reject(context, decision, mbuf, meta);
+      break;
+    case Plan::kReply:
+      Reply(snapshot, context, decision, meta);
+      break;
+    case Plan::kOriginate:
+    case Plan::kOriginateVip:
+    case Plan::kPassDirect:
+      if (!GoesToOriginatedOwner(snapshot, context, mbuf, meta)) {
+        Originate(snapshot, context, decision, mbuf, meta);
+      }
+      break;
+  }
+}
+
+}  // namespace
+
+void SetDeltas(const IpAddress& external, Flow& flow) {
+  ChecksumDelta l3;
+  l3.RemoveAddress(flow.local);
+  l3.AddAddressBytes(external);
+  flow.l3_delta = l3.value();
+  ChecksumDelta l4;
+  if (flow.protocol != kProtoIcmp) {  // no pseudo header
+    l4.RemoveAddress(flow.local);
+    l4.AddAddressBytes(external);
+  }
+  l4.Remove16(Be16(flow.local_l4port).wire());
+  l4.Add16(Be16(flow.external_l4port).wire());
+  flow.l4_delta = l4.value();
+}
+
+void MakeFlow(const Snapshot& snapshot, Context& context, Burst& burst) {
+  for (uint16_t i = 0; i < burst.count; ++i) {
+    Meta& meta = burst.meta[i];
+    rte_mbuf* mbuf = burst.mbuf[i];
+    if (meta.undecided()) {
+      // An earlier packet of the burst may have made the flow.
+      if (meta.lookup) {
+        meta.flow = context.flows->Find(meta.hash, meta.key, context.now);
+      }
+      if (meta.flow != nullptr) {
+        UseFlow(snapshot, context, meta);
+      } else if (meta.view.HasL4() &&
+                 IsIcmpError(meta.view.protocol, meta.view.l4_flags)) {
+        HandleIcmpError(snapshot, context, mbuf, meta);
+      } else {
+        Carry(snapshot, context, mbuf, meta);
+      }
+    }
+    if (meta.verdict == Verdict::kDelivered || meta.verdict == Verdict::kSent ||
+        meta.verdict == Verdict::kPunted) {
+      FindNextHop(snapshot, context, mbuf, meta);
+    }
+  }
+}
+
+}  // namespace godwit

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "dataplane/stage/parse.h"
+
+#include <algorithm>
+
+#include "dataplane/net/headers.h"
+#include "dataplane/stage/link_answer.h"
+
+namespace godwit {
+namespace {
+
+IpAddress SourceOf(const uint8_t* frame, const PacketView& view) {
+  const uint8_t* ip = frame + view.l3_offset;
+  return view.is_v4 ? IpAddress::FromV4(ip + offsetof(Ipv4Header, source))
+                    : IpAddress::FromV6(ip + offsetof(Ipv6Header, source));
+}
+
+IpAddress DestinationOf(const uint8_t* frame, const PacketView& view) {
+  const uint8_t* ip = frame + view.l3_offset;
+  return view.is_v4 ? IpAddress::FromV4(ip + offsetof(Ipv4Header, destination))
+                    : IpAddress::FromV6(ip + offsetof(Ipv6Header, destination));
+}
+
+bool IsGroup(const MacAddress& mac) { return (mac[0] & 1) != 0; }
+
+// MBF-02, MBF-03: from here on the headers are in one piece that is ours
+// alone. False if no buffer is left.
+bool MakeHeadersOurs(rte_mbuf*& mbuf, rte_mempool* pool) {
+  const bool shared = rte_mbuf_refcnt_read(mbuf) != 1 || !RTE_MBUF_DIRECT(mbuf);
+  if (!shared && mbuf->nb_segs == 1) [[likely]] {
+    return true;
+  }
+  const uint32_t size = rte_pktmbuf_pkt_len(mbuf);
+  if (!shared &&
+      rte_pktmbuf_data_len(mbuf) >=
+          std::min<uint32_t>(size, static_cast<uint32_t>(kHeaderRoom))) {
+    return true;
+  }
+  rte_mbuf* copy = rte_pktmbuf_copy(mbuf, pool, 0, UINT32_MAX);
+  if (copy == nullptr) return false;
+  TagOf(copy) = TagOf(mbuf);
+  rte_pktmbuf_free(mbuf);
+  mbuf = copy;
+  return true;
+}
+
+// The VLAN we live on is taken off in front; what has another tag is not ours
+// (L2-03). The TAP and the queues carry no tags.
+bool TakeTag(const Device& device, PacketView& view) {
+  const uint16_t vid = view.vlan_tci & 0x0fff;
+  return vid == device.vlan;
+}
+
+void SetKey(const IpAddress& local, const IpAddress& remote,
+            uint16_t local_l4port, uint16_t remote_l4port, QueueId side,
+            Meta& meta) {
+  meta.key.local = local;
+  meta.key.remote = remote;
+  meta.key.local_l4port = local_l4port;
+  meta.key.remote_l4port = remote_l4port;
+  meta.key.side = side;
+  const PacketView& view = meta.view;
+  meta.key.protocol = view.protocol;
+  meta.lookup = view.HasL4() &&
+                (view.protocol == kProtoTcp || view.protocol == kProtoUdp ||
+                 IsEchoRequest(view.protocol, view.l4_flags) ||
+                 IsEchoReply(view.protocol, view.l4_flags));
+}
+
+bool IsLinkIcmpv6(const PacketView& view) {
+  return view.protocol == kProtoIcmpv6 && view.HasL4() &&
+         ((view.l4_flags >= kIcmpv6MldQuery &&
+           view.l4_flags <= kIcmpv6Redirect) ||
+          view.l4_flags == kIcmpv6Mldv2Report);
+}
+
+void FromUplink(const Device& device, const uint8_t* frame, Meta& meta) {
+  const auto* eth = reinterpret_cast<const EthHeader*>(frame);
+  const PacketView& view = meta.view;
+  meta.action = Action::kToKernel;
+  if (view.kind != FrameKind::kIp) {
+    const bool ours =
+        IsGroup(eth->destination) || eth->destination == device.mac;
+    meta.verdict = ours ? Verdict::kPunted : Verdict::kDropL2NotMine;
+    return;
+  }
+  const IpAddress destination = DestinationOf(frame, view);
+  const IpAddress source = SourceOf(frame, view);
+  if (view.HasL4() &&
+      ((view.protocol == kProtoIcmpv6 && view.l4_flags == kIcmpv6Redirect) ||
+       (view.protocol == kProtoIcmp && view.l4_flags == kIcmpRedirect))) {
+    meta.verdict = Verdict::kDropIcmpRedirect;  // ADV-63
+    return;
+  }
+  if (IsGroup(eth->destination)) {
+    meta.verdict = destination.IsMulticast() ? Verdict::kPunted
+                                             : Verdict::kDropL2Multicast;
+    return;
+  }
+  if (eth->destination != device.mac) {
+    meta.verdict = Verdict::kDropL2NotMine;
+    return;
+  }
+  if (IsLinkIcmpv6(view) || destination.IsMulticast()) {
+    meta.verdict = Verdict::kPunted;
+    return;
+  }
+  meta.action = Action::kNone;
+  SetKey(destination, source, view.destination_l4port, view.source_l4port,
+         kUplinkSide, meta);
+}
+
+void FromKernel(const Snapshot& snapshot, const uint8_t* frame, Meta& meta) {
+  const PacketView& view = meta.view;
+  meta.action = Action::kFromKernel;
+  meta.out = snapshot.devices[meta.in].peer;
+  if (view.kind == FrameKind::kArp) {
+    meta.verdict = Verdict::kSent;
+    return;
+  }
+  if (view.kind != FrameKind::kIp) {
+    meta.verdict = Verdict::kDropL2Type;
+    return;
+  }
+  const IpAddress source = SourceOf(frame, view);
+  if (source.IsLinkLocal() || IsLinkIcmpv6(view) ||
+      snapshot.nat->IsUnicast(source)) {
+    meta.verdict = Verdict::kSent;
+    return;
+  }
+  if (snapshot.service_table.FindAddress(source) == nullptr) {
+    meta.verdict = Verdict::kDropKernelSource;
+    return;
+  }
+  // A program of the root namespace: the queue `kernel`.
+  meta.action = Action::kNone;
+  meta.queue = kKernelQueue;
+  SetKey(source, DestinationOf(frame, view), view.source_l4port,
+         view.destination_l4port, kKernelQueue, meta);
+}
+
+void FromQueue(const Device& device, Context& context, rte_mbuf* mbuf,
+               Meta& meta) {
+  const uint8_t* frame = FrameOf(mbuf);
+  const PacketView& view = meta.view;
+  meta.queue = device.queue;
+  if (view.kind == FrameKind::kArp) {
+    meta.verdict = AnswerArp(device, context, mbuf, meta);
+    return;
+  }
+  if (view.kind != FrameKind::kIp) {
+    meta.verdict = Verdict::kDropL2Type;
+    return;
+  }
+  if (IsLinkIcmpv6(view)) {
+    meta.verdict = AnswerNd(device, context, mbuf, meta);
+    return;
+  }
+  const IpAddress source = SourceOf(frame, view);
+  const IpAddress destination = DestinationOf(frame, view);
+  const auto* eth = reinterpret_cast<const EthHeader*>(frame);
+  if (eth->destination != device.mac && !IsGroup(eth->destination)) {
+    meta.verdict = Verdict::kDropL2NotMine;
+    return;
+  }
+  if (source.IsLoopback() || source.IsLinkLocal() || source.IsMulticast() ||
+      source.IsUnspecified()) {
+    meta.verdict = Verdict::kDropMartianSource;
+    return;
+  }
+  if (destination.IsLoopback() || destination.IsLinkLocal() ||
+      destination.IsMulticast() || destination.IsUnspecified() ||
+      (destination.IsV4() && destination.V4Bytes()[0] >= 240) ||
+      IsGroup(eth->destination)) {
+    meta.verdict = Verdict::kDropMartianDestination;
+    return;
+  }
+  SetKey(source, destination, view.source_l4port, view.destination_l4port,
+         device.queue, meta);
+}
+
+// Goes round once more: translated already, so seen from the uplink side.
+void FromLoop(const uint8_t* frame, Meta& meta) {
+  const PacketView& view = meta.view;
+  meta.side = Side::kUplink;
+  SetKey(DestinationOf(frame, view), SourceOf(frame, view),
+         view.destination_l4port, view.source_l4port, kUplinkSide, meta);
+}
+
+}  // namespace
+
+void Parse(const Snapshot& snapshot, Context& context, Burst& burst) {
+  for (uint16_t i = 0; i < burst.count; ++i) {
+    Meta& meta = burst.meta[i];
+    meta.key = FlowKey{};
+    meta.lookup = false;
+    if (!meta.undecided()) continue;
+    rte_mbuf*& mbuf = burst.mbuf[i];
+    if (!MakeHeadersOurs(mbuf, context.pool)) {
+      meta.verdict = Verdict::kDropMbufNone;
+      continue;
+    }
+    const uint8_t* frame = FrameOf(mbuf);
+    const ParseError error = ParseFrame(frame, rte_pktmbuf_data_len(mbuf),
+                                        rte_pktmbuf_pkt_len(mbuf), meta.view);
+    const Device& device = snapshot.devices[meta.in];
+    meta.side = device.side;
+    if (error != ParseError::kNone) {
+      meta.verdict = DropOf(error);
+      continue;
+    }
+    if (!TakeTag(device, meta.view)) {
+      meta.verdict = DropOf(ParseError::kL2Vlan);
+      continue;
+    }
+    if (meta.route == Route::kLoop || meta.route == Route::kLoopReply) {
+      FromLoop(frame, meta);
+    } else if (device.side == Side::kUplink) {
+      FromUplink(device, frame, meta);
+    } else if (device.side == Side::kKernel) {
+      FromKernel(snapshot, frame, meta);
+    } else {
+      FromQueue(device, context, mbuf, meta);
+    }
+  }
+}
+
+}  // namespace godwit

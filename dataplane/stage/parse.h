@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Frame -> Meta, or a drop. Afterwards a packet has a verdict, or a key to
+// look up (ICMP errors: none; the packet they quote decides).
+#ifndef GODWIT_DATAPLANE_STAGE_PARSE_H_
+#define GODWIT_DATAPLANE_STAGE_PARSE_H_
+
+#include "dataplane/snapshot/snapshot.h"
+#include "dataplane/stage/burst.h"
+#include "dataplane/stage/context.h"
+
+namespace godwit {
+
+void Parse(const Snapshot& snapshot, Context& context, Burst& burst);
+
+}  // namespace godwit
+
+#endif  // GODWIT_DATAPLANE_STAGE_PARSE_H_

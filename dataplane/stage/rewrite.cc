@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "dataplane/stage/rewrite.h"
+
+#include <cstring>
+
+#include "dataplane/net/checksum.h"
+#include "dataplane/net/headers.h"
+#include "dataplane/stage/answer.h"
+#include "dataplane/stage/tx.h"
+
+namespace godwit {
+namespace {
+
+constexpr size_t kTagSize = sizeof(VlanTag);
+
+// Where the l4 checksum stands, and whether 0 means "none" there.
+void FixL4Checksum(uint8_t* l4, const PacketView& view, uint16_t delta) {
+  uint8_t* field = nullptr;
+  switch (view.protocol) {
+    case kProtoTcp:
+      field = l4 + offsetof(TcpHeader, checksum);
+      break;
+    case kProtoUdp:
+      field = l4 + offsetof(UdpHeader, checksum);
+      break;
+    default:
+      field = l4 + offsetof(IcmpHeader, checksum);
+      break;
+  }
+  uint16_t sum;
+  std::memcpy(&sum, field, 2);
+  if (view.protocol == kProtoUdp && sum == 0) return;  // UDP-01, UDP-04
+  sum = ApplyDelta(sum, delta);
+  if (view.protocol == kProtoUdp && sum == 0) sum = 0xffff;  // UDP-02
+  std::memcpy(field, &sum, 2);
+}
+
+void WriteAddress(uint8_t* l3, bool is_v4, bool source,
+                  const IpAddress& address, uint16_t l3_delta) {
+  if (is_v4) {
+    auto* ip = reinterpret_cast<Ipv4Header*>(l3);
+    std::memcpy(source ? ip->source : ip->destination, address.V4Bytes(), 4);
+    ip->checksum = ApplyDelta(ip->checksum, l3_delta);
+  } else {
+    auto* ip = reinterpret_cast<Ipv6Header*>(l3);
+    std::memcpy(source ? ip->source : ip->destination, address.bytes.data(),
+                16);
+  }
+}
+
+void WriteL4Port(uint8_t* l4, const PacketView& view, bool source,
+                 uint16_t l4port) {
+  const uint16_t wire = Be16(l4port).wire();
+  size_t at = source ? 0 : 2;
+  if (view.protocol == kProtoIcmp || view.protocol == kProtoIcmpv6) {
+    at = offsetof(IcmpHeader, id);
+  }
+  std::memcpy(l4 + at, &wire, 2);
+}
+
+// The flow's translation, one way or the other (MAP-21: nothing else).
+void Translate(const Snapshot& snapshot, rte_mbuf* mbuf, const Meta& meta) {
+  const Flow& flow = *meta.flow;
+  const PacketView& view = meta.view;
+  const bool out = meta.action == Action::kTranslateOut;
+  uint8_t* frame = FrameOf(mbuf);
+  const IpAddress& address =
+      out ? snapshot.nat->unicast[flow.unicast] : flow.local;
+  const uint16_t l3_delta = out ? flow.l3_delta : NegateDelta(flow.l3_delta);
+  WriteAddress(frame + view.l3_offset, view.is_v4, out, address, l3_delta);
+  if (!view.HasL4()) return;
+  uint8_t* l4 = frame + view.l4_offset;
+  WriteL4Port(l4, view, out, out ? flow.external_l4port : flow.local_l4port);
+  FixL4Checksum(l4, view, out ? flow.l4_delta : NegateDelta(flow.l4_delta));
+}
+
+bool IsError(const Meta& meta) {
+  return meta.view.HasL4() &&
+         IsIcmpError(meta.view.protocol, meta.view.l4_flags);
+}
+
+// Makes the link header `size` bytes long; nullptr if there is no room.
+uint8_t* ResizeLink(rte_mbuf* mbuf, Meta& meta, size_t size) {
+  const size_t now = meta.view.l3_offset;
+  if (now == size) return FrameOf(mbuf);
+  char* frame =
+      now > size ? rte_pktmbuf_adj(mbuf, static_cast<uint16_t>(now - size))
+                 : rte_pktmbuf_prepend(mbuf, static_cast<uint16_t>(size - now));
+  if (frame == nullptr) return nullptr;
+  meta.view.l3_offset = static_cast<uint16_t>(size);
+  meta.view.l4_offset = static_cast<uint16_t>(meta.view.l4_offset + size - now);
+  return reinterpret_cast<uint8_t*>(frame);
+}
+
+uint16_t EtherTypeOf(const uint8_t* frame, const PacketView& view) {
+  uint16_t wire;
+  std::memcpy(&wire, frame + view.l3_offset - 2, 2);
+  return wire;
+}
+
+// Towards the kernel: as it came, less our tag, to the TAP's own address.
+bool LinkToKernel(const Snapshot& snapshot, rte_mbuf* mbuf, Meta& meta) {
+  const uint16_t type = EtherTypeOf(FrameOf(mbuf), meta.view);
+  const Device& tap = snapshot.devices[meta.out];
+  EthHeader kept;
+  std::memcpy(&kept, FrameOf(mbuf), sizeof(kept));
+  uint8_t* frame = ResizeLink(mbuf, meta, sizeof(EthHeader));
+  if (frame == nullptr) return false;
+  if (meta.in == meta.out || (kept.destination[0] & 1) == 0) {
+    kept.destination = tap.peer_mac;
+  }
+  kept.ether_type = Be16::FromWire(type);
+  std::memcpy(frame, &kept, sizeof(kept));
+  return true;
+}
+
+// From the kernel: it knows the next hop; our tag goes on.
+bool LinkFromKernel(const Snapshot& snapshot, rte_mbuf* mbuf, Meta& meta) {
+  const Device& uplink = snapshot.devices[meta.out];
+  if (uplink.vlan == 0) return true;
+  const uint16_t type = EtherTypeOf(FrameOf(mbuf), meta.view);
+  EthHeader kept;
+  std::memcpy(&kept, FrameOf(mbuf), sizeof(kept));
+  uint8_t* frame = ResizeLink(mbuf, meta, sizeof(EthHeader) + kTagSize);
+  if (frame == nullptr) return false;
+  kept.ether_type = Be16(kEtherTypeVlan);
+  std::memcpy(frame, &kept, sizeof(kept));
+  VlanTag tag;
+  tag.tci = Be16(uplink.vlan);
+  tag.ether_type = Be16::FromWire(type);
+  std::memcpy(frame + sizeof(kept), &tag, sizeof(tag));
+  return true;
+}
+
+bool LinkToAdjacency(const Snapshot& snapshot, rte_mbuf* mbuf, Meta& meta) {
+  const uint16_t type = EtherTypeOf(FrameOf(mbuf), meta.view);
+  if (meta.adjacency == kNoAdjacency) {
+    // An originator without a known far end: where it sent from.
+    uint8_t* frame = ResizeLink(mbuf, meta, sizeof(EthHeader));
+    if (frame == nullptr) return false;
+    EthHeader eth;
+    eth.destination = meta.flow->originator;
+    eth.source = snapshot.devices[meta.out].mac;
+    eth.ether_type = Be16::FromWire(type);
+    std::memcpy(frame, &eth, sizeof(eth));
+    return true;
+  }
+  const Adjacency& next = snapshot.adjacencies[meta.adjacency];
+  uint8_t* frame = ResizeLink(mbuf, meta, next.header_size);
+  if (frame == nullptr) return false;
+  std::memcpy(frame, next.header.data(), next.header_size - 2U);
+  std::memcpy(frame + next.header_size - 2, &type, 2);
+  return true;
+}
+
+bool WriteLink(const Snapshot& snapshot, rte_mbuf* mbuf, Meta& meta) {
+  const Side to = snapshot.devices[meta.out].side;
+  if (to == Side::kKernel) return LinkToKernel(snapshot, mbuf, meta);
+  const bool from_kernel =
+      meta.side == Side::kKernel && meta.adjacency == kNoAdjacency;
+  if (from_kernel && to == Side::kUplink) {
+    return LinkFromKernel(snapshot, mbuf, meta);
+  }
+  return LinkToAdjacency(snapshot, mbuf, meta);
+}
+
+// IPH-05, for devices with `hop: router`. False: it ends here.
+bool TakeHop(uint8_t* l3, bool is_v4) {
+  if (!is_v4) {
+    auto* ip = reinterpret_cast<Ipv6Header*>(l3);
+    if (ip->hop_limit <= 1) return false;
+    --ip->hop_limit;
+    return true;
+  }
+  auto* ip = reinterpret_cast<Ipv4Header*>(l3);
+  if (ip->ttl <= 1) return false;
+  ChecksumDelta delta;
+  delta.Remove16(ip->ttl);
+  --ip->ttl;
+  delta.Add16(ip->ttl);
+  ip->checksum = ApplyDelta(ip->checksum, delta.value());
+  return true;
+}
+
+// Too big for where it goes, or at the end of its hops: the sender is told.
+void CheckRoom(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
+               Meta& meta) {
+  const bool loops = meta.flow != nullptr &&
+                     meta.flow->to_uplink == kLoopAdjacency &&
+                     meta.verdict == Verdict::kSent;
+  if (loops || meta.route == Route::kLoop || meta.route == Route::kLoopReply) {
+    return;
+  }
+  const Device& in = snapshot.devices[meta.in];
+  if (in.hop == Hop::kRouter && meta.side != Side::kKernel &&
+      meta.verdict != Verdict::kPunted) {
+    if (!TakeHop(FrameOf(mbuf) + meta.view.l3_offset, meta.view.is_v4)) {
+      meta.verdict = Verdict::kDropTtlExceeded;
+      if (context.errors.Take(context.now)) {
+        SendIcmpError(mbuf, meta, ErrorKind::kTimeExceeded,
+                      OwnAddressFor(snapshot, meta), 0, context);
+      }
+      return;
+    }
+  }
+  if (meta.verdict == Verdict::kPunted) return;
+  const Device& out = snapshot.devices[meta.out];
+  if (meta.view.l3_size <= out.mtu) [[likely]] {
+    return;
+  }
+  meta.verdict = Verdict::kDropMtuExceeded;
+  if (context.errors.Take(context.now)) {
+    SendIcmpError(mbuf, meta, ErrorKind::kPacketTooBig,
+                  OwnAddressFor(snapshot, meta), out.mtu, context);
+  }
+}
+
+// To the other end inside this node. The link header is of no more use.
+void GoRound(rte_mbuf* mbuf, Context& context, Meta& meta) {
+  PacketTag& tag = TagOf(mbuf);
+  tag.route =
+      meta.action == Action::kTranslateOut ? Route::kLoop : Route::kLoopReply;
+  tag.loop_queue = meta.queue;
+  tag.since = 0;
+  LoopAround(mbuf, context);
+  meta.verdict = Verdict::kHandedOver;
+}
+
+}  // namespace
+
+void Rewrite(const Snapshot& snapshot, Context& context, Burst& burst) {
+  for (uint16_t i = 0; i < burst.count; ++i) {
+    Meta& meta = burst.meta[i];
+    rte_mbuf* mbuf = burst.mbuf[i];
+    const bool moves = meta.verdict == Verdict::kDelivered ||
+                       meta.verdict == Verdict::kSent ||
+                       meta.verdict == Verdict::kPunted;
+    if (!moves) continue;
+    if (meta.view.kind == FrameKind::kIp) {
+      CheckRoom(snapshot, context, mbuf, meta);
+      if (IsDrop(meta.verdict)) continue;
+    }
+    const bool translates = meta.action == Action::kTranslateOut ||
+                            meta.action == Action::kTranslateIn;
+    // An error about a flow has been rewritten with its quote.
+    if (translates && !IsError(meta)) Translate(snapshot, mbuf, meta);
+    const bool loops = meta.verdict == Verdict::kSent && meta.flow != nullptr &&
+                       meta.flow->to_uplink == kLoopAdjacency;
+    if (loops) {
+      GoRound(mbuf, context, meta);
+      continue;
+    }
+    if (!WriteLink(snapshot, mbuf, meta)) {
+      meta.verdict = Verdict::kDropMbufRoom;
+    }
+  }
+}
+
+}  // namespace godwit

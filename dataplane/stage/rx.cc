@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "dataplane/stage/rx.h"
+
+#include <rte_ethdev.h>
+
+#include "dataplane/stage/tx.h"
+
+namespace godwit {
+namespace {
+
+void Begin(Meta& meta, Route route, DeviceId device) {
+  meta.flow = nullptr;
+  meta.verdict = Verdict::kUndecided;
+  meta.action = Action::kNone;
+  meta.route = route;
+  meta.in = device;
+  meta.out = kNoDevice;
+  meta.adjacency = kNoAdjacency;
+  meta.queue = 0;
+  meta.service = kNoService;
+  meta.source_may_be_service = false;
+}
+
+}  // namespace
+
+void Rx(DeviceId device, DeviceLane lane, Context& context, Burst& burst) {
+  burst.count = rte_eth_rx_burst(lane.eth_port, lane.index, burst.mbuf.data(),
+                                 Burst::kMax);
+  if (burst.count == 0) return;
+  context.counters->counts.received += burst.count;
+  context.counters->counts.devices[device].received += burst.count;
+  for (uint16_t i = 0; i < burst.count; ++i) {
+    rte_prefetch0(rte_pktmbuf_mtod(burst.mbuf[i], void*));
+    // Nothing of the receive side's may reach the transmit side (MBF-04).
+    burst.mbuf[i]->ol_flags = 0;
+    TagOf(burst.mbuf[i]) = PacketTag{};
+    TagOf(burst.mbuf[i]).device = device;
+    Begin(burst.meta[i], Route::kReceived, device);
+  }
+}
+
+void RxAgain(rte_mbuf** mbufs, uint16_t count, const Snapshot& snapshot,
+             Burst& burst) {
+  burst.count = count;
+  for (uint16_t i = 0; i < count; ++i) {
+    burst.mbuf[i] = mbufs[i];
+    const PacketTag& tag = TagOf(mbufs[i]);
+    Begin(burst.meta[i], tag.route, tag.device);
+    const bool gone = tag.device >= snapshot.devices.size() ||
+                      snapshot.devices[tag.device].side == Side::kNone;
+    if (gone) burst.meta[i].verdict = Verdict::kDropDeviceGone;
+  }
+}
+
+void RxHandedOver(const Snapshot& snapshot, unsigned from, Context& context,
+                  Burst& burst) {
+  std::array<rte_mbuf*, Burst::kMax> taken;
+  const uint16_t count =
+      context.handoff->Take(from, context.worker, taken.data(), Burst::kMax);
+  burst.count = 0;
+  if (count == 0) return;
+  // They may have been handed over after their giver's copy was taken.
+  context.counters->CopyIfAsked(context.waiting.count() + context.loop.count);
+  context.counters->counts.handed_in += count;
+  uint16_t kept = 0;
+  for (uint16_t i = 0; i < count; ++i) {
+    const PacketTag& tag = TagOf(taken[i]);
+    if (tag.route == Route::kTransmit) {
+      Enqueue(snapshot, tag.device, taken[i], tag.verdict, context);
+    } else {
+      taken[kept++] = taken[i];
+    }
+  }
+  RxAgain(taken.data(), kept, snapshot, burst);
+}
+
+}  // namespace godwit

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "dataplane/stage/tx.h"
+
+#include <rte_ethdev.h>
+
+#include "dataplane/stage/egress_guard.h"
+
+namespace godwit {
+namespace {
+
+// What counts when `device` takes no more.
+Verdict FullVerdict(const Device& device) {
+  switch (device.side) {
+    case Side::kUplink:
+      return Verdict::kDropUplinkQueue;
+    case Side::kKernel:
+      return Verdict::kDropKernelQueue;
+    default:
+      return Verdict::kDropServiceQueue;
+  }
+}
+
+// A driver that is short of descriptors for a moment is asked again; one that
+// takes nothing this often is full (MBF-05).
+constexpr int kTxTries = 4;
+
+void Send(const Snapshot& snapshot, DeviceId id, Context& context) {
+  TxBatch& batch = (*context.tx)[id];
+  const Device& device = snapshot.devices[id];
+  const DeviceLane lane = device.tx[context.worker];
+  uint16_t sent = 0;
+  for (int i = 0; i < kTxTries && sent < batch.count; ++i) {
+    sent = static_cast<uint16_t>(
+        sent + rte_eth_tx_burst(lane.eth_port, lane.index, &batch.mbuf[sent],
+                                static_cast<uint16_t>(batch.count - sent)));
+  }
+  Counters& counters = *context.counters;
+  for (uint16_t i = 0; i < sent; ++i) counters.Count(batch.verdict[i]);
+  DeviceCounts& counts = counters.counts.devices[id];
+  counts.sent += sent;
+  if (sent < batch.count) {
+    const uint16_t lost = static_cast<uint16_t>(batch.count - sent);
+    rte_pktmbuf_free_bulk(&batch.mbuf[sent], lost);
+    counters.Count(FullVerdict(device), lost);
+    counts.dropped += lost;
+  }
+  batch.count = 0;
+}
+
+}  // namespace
+
+void HandOver(rte_mbuf* mbuf, unsigned owner, Context& context) {
+  Counters& counters = *context.counters;
+  const DeviceId device = TagOf(mbuf).device;
+  if (!context.handoff->Give(context.worker, owner, mbuf)) {
+    rte_pktmbuf_free(mbuf);
+    counters.Count(Verdict::kDropHandoffFull);
+    return;
+  }
+  ++counters.counts.handed_out;
+  ++counters.counts.devices[device].handed_over;
+}
+
+void LoopAround(rte_mbuf* mbuf, Context& context) {
+  LoopBuffer& loop = context.loop;
+  if (loop.count == loop.mbuf.size()) {
+    rte_pktmbuf_free(mbuf);
+    context.counters->Count(Verdict::kDropHandoffFull);
+    return;
+  }
+  loop.mbuf[loop.count++] = mbuf;
+}
+
+void Enqueue(const Snapshot& snapshot, DeviceId id, rte_mbuf* mbuf,
+             Verdict verdict, Context& context) {
+  const bool gone =
+      id >= snapshot.devices.size() || snapshot.devices[id].tx.empty();
+  if (gone) {
+    rte_pktmbuf_free(mbuf);
+    context.counters->Count(Verdict::kDropDeviceGone);
+    return;
+  }
+  const Device& device = snapshot.devices[id];
+  if (device.tx_owner[context.worker] != context.worker) {
+    PacketTag& tag = TagOf(mbuf);
+    tag.device = id;
+    tag.route = Route::kTransmit;
+    tag.verdict = verdict;
+    HandOver(mbuf, device.tx_owner[context.worker], context);
+    return;
+  }
+  TxBatch& batch = (*context.tx)[id];
+  if (batch.count == Burst::kMax) {
+    Send(snapshot, id, context);
+    batch.mbuf[0] = mbuf;
+    batch.verdict[0] = verdict;
+    batch.count = 1;
+    return;
+  }
+  if (batch.count == 0) context.pending[context.pending_count++] = id;
+  batch.mbuf[batch.count] = mbuf;
+  batch.verdict[batch.count++] = verdict;
+}
+
+void Flush(const Snapshot& snapshot, Context& context) {
+  for (uint16_t i = 0; i < context.pending_count; ++i) {
+    Send(snapshot, context.pending[i], context);
+  }
+  context.pending_count = 0;
+}
+
+void Tx(const Snapshot& snapshot, Context& context, Burst& burst) {
+  for (uint16_t i = 0; i < burst.count; ++i) {
+    rte_mbuf* mbuf = burst.mbuf[i];
+    const Meta& meta = burst.meta[i];
+    switch (meta.verdict) {
+      case Verdict::kDelivered:
+      case Verdict::kSent:
+      case Verdict::kPunted:
+        Enqueue(snapshot, meta.out, mbuf, meta.verdict, context);
+        break;
+      case Verdict::kHandedOver:  // gone already
+      case Verdict::kHeld:
+        break;
+      case Verdict::kConsumed:
+        context.counters->Count(Verdict::kConsumed);
+        rte_pktmbuf_free(mbuf);
+        break;
+      default:
+        GODWIT_CHECK(IsDrop(meta.verdict));
+        context.counters->Count(meta.verdict);
+        rte_pktmbuf_free(mbuf);
+        break;
+    }
+  }
+  burst.count = 0;
+  Flush(snapshot, context);
+}
+
+}  // namespace godwit

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// One worker: Turn() is the whole dataplane on one screen.
+#ifndef GODWIT_DATAPLANE_WORKER_WORKER_H_
+#define GODWIT_DATAPLANE_WORKER_WORKER_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+#include "dataplane/flow/flow_table.h"
+#include "dataplane/snapshot/publisher.h"
+#include "dataplane/stage/burst.h"
+#include "dataplane/stage/context.h"
+#include "dataplane/worker/command.h"
+
+namespace godwit {
+
+enum class Idle : uint8_t {
+  kPoll,      // never gives the CPU away
+  kYield,     // shares it with other workers
+  kAdaptive,  // sleeps when nothing comes
+};
+
+// Ticks of 100 ms since some moment, monotonic; one clock for all workers.
+class TickClock {
+ public:
+  TickClock();
+  uint32_t Now() const;
+
+ private:
+  uint64_t start_;
+  uint64_t cycles_per_tick_;
+};
+
+class Worker {
+ public:
+  struct Options {
+    unsigned index = 0;
+    Idle idle = Idle::kPoll;
+    const Ownership* ownership = nullptr;
+    FlowTable* flows = nullptr;
+    Counters* counters = nullptr;
+    Handoff* handoff = nullptr;
+    EventSink* events = nullptr;
+    rte_mempool* pool = nullptr;
+    std::span<QueueUse> queue_use;
+    Publisher* publisher = nullptr;
+    const TickClock* clock = nullptr;
+  };
+  explicit Worker(const Options& options);
+
+  // Until Stop; on the worker's lcore.
+  void Run();
+  void Stop() { stop_.store(true, std::memory_order_release); }
+
+  // One round: every rxq once. Returns the packets it took in.
+  uint32_t Turn();
+
+  // Control thread: one command at a time; wait for `done`.
+  void Give(Command* command) {
+    command_.store(command, std::memory_order_release);
+  }
+
+  Context& context() { return context_; }
+
+ private:
+  void Process(const Snapshot& snapshot);
+  void GoRound(const Snapshot& snapshot);
+  void TryAgain(const Snapshot& snapshot);
+  void Housekeep(const Snapshot& snapshot);
+  void Sweep(const Snapshot& snapshot);
+  void Obey(const Snapshot& snapshot);
+  void Rest(uint32_t idle_turns);
+
+  const Options options_;
+  Context context_;
+  Burst burst_;
+  std::unique_ptr<std::array<TxBatch, kMaxDevices>> tx_;
+  std::atomic<bool> stop_{false};
+  std::atomic<Command*> command_{nullptr};
+  uint64_t generation_ = 0;
+  uint32_t plan_version_ = UINT32_MAX;
+  uint16_t epoch_ = 0;
+  uint32_t sweep_ = UINT32_MAX;  // next flow to judge again; past the end: done
+  uint32_t retried_ = 0;         // tick
+};
+
+}  // namespace godwit
+
+#endif  // GODWIT_DATAPLANE_WORKER_WORKER_H_
