@@ -29,7 +29,9 @@ bool IsPlain(absl::string_view text) {
   }
   const auto first = static_cast<unsigned char>(text[0]);
   if (!absl::ascii_isalnum(first) && first != '/') return false;
-  if (text.find_first_not_of("0123456789_.") == text.npos) return false;
+  const bool is_number = text.find_first_not_of("0123456789_.") == text.npos &&
+                         text.find('.') == text.rfind('.');
+  if (is_number) return false;
   const std::string lower = absl::AsciiStrToLower(text);
   for (const char* const word :
        {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}) {

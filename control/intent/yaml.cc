@@ -5,6 +5,7 @@
 #include <google/protobuf/message.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <numeric>
 #include <utility>
 #include <variant>
@@ -164,12 +165,26 @@ class Reader {
       const YamlNode& item = node.items[i];
       const std::string at = absl::StrCat(path, "[", i, "]");
       source_.lines[at] = item.line;
-      if (IsScalar(field)) {
-        ReadScalar(item, at, field, message);
-      } else {
-        ReadMessage(item, at,
-                    *message.GetReflection()->AddMessage(&message, &field));
+      const Reflection& reflection = *message.GetReflection();
+      if (!IsScalar(field)) {
+        ReadMessage(item, at, *reflection.AddMessage(&message, &field));
+        continue;
       }
+      ReadScalar(item, at, field, message);
+      // What could not be read keeps its place, so that the next ones have
+      // their own paths in what is found later.
+      if (reflection.FieldSize(message, &field) == static_cast<int>(i)) {
+        AddUnread(field, message);
+      }
+    }
+  }
+
+  static void AddUnread(const FieldDescriptor& field, Message& message) {
+    const Reflection& reflection = *message.GetReflection();
+    if (field.cpp_type() == FieldDescriptor::CPPTYPE_UINT32) {
+      reflection.AddUInt32(&message, &field, UINT32_MAX);
+    } else if (field.cpp_type() == FieldDescriptor::CPPTYPE_STRING) {
+      reflection.AddString(&message, &field, "");
     }
   }
 

@@ -16,7 +16,9 @@ using Kind = DeviceSpec::Kind;
 
 void CheckUplinkCount(const api::Config& config, Findings& findings) {
   const auto count = static_cast<uint64_t>(config.uplinks_size());
-  if (count < 1 || count > kMaxUplinks) {
+  if (count == 0) {
+    findings.Error("uplinks", "is empty: at least one uplink");
+  } else if (count > kMaxUplinks) {
     NotIn(findings, "uplinks", count, "a number of uplinks", 1, kMaxUplinks);
   }
 }

@@ -15,8 +15,9 @@ void CheckOneKind(const api::Health& health, const std::string& path,
                     (health.has_dns() ? 1 : 0) +
                     (health.exec_size() > 0 ? 1 : 0);
   if (kinds != 1) {
-    NotA(findings, path, absl::StrCat(kinds, " checks"),
-         "one check: exactly one of tcp, http, dns and exec");
+    findings.Error(path, absl::StrCat("has ", kinds,
+                                      " checks and not one: exactly one of "
+                                      "tcp, http, dns and exec"));
   }
 }
 

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "control/intent/machine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "control/intent/load.h"
+
+namespace godwit {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+Machine TestMachine() {
+  Machine machine;
+  machine.hostname = "ams1";
+  machine.cpus = {0, 1, 2, 3};
+  machine.interfaces = {"lo", "eth0"};
+  machine.namespaces = {"dns"};
+  machine.pci_devices = {"0000:3b:00.0"};
+  machine.has_group = [](const std::string& name) { return name == "adm"; };
+  return machine;
+}
+
+LoadedConfig Load(absl::string_view below) {
+  const auto loaded = LoadConfig(
+      absl::StrCat("version: 1\nnode: {unicast: [198.51.100.7]}\n", below),
+      "godwit.yaml");
+  EXPECT_TRUE(loaded.ok()) << loaded.status().message();
+  return loaded.value_or(LoadedConfig());
+}
+
+std::vector<std::string> Errors(const LoadedConfig& loaded) {
+  return Lines(CheckMachine(loaded.config, TestMachine()).errors,
+               loaded.source);
+}
+
+std::vector<std::string> Warnings(const LoadedConfig& loaded) {
+  return Lines(CheckMachine(loaded.config, TestMachine()).warnings,
+               loaded.source);
+}
+
+TEST(MachineTest, HasWhatIsAskedFor) {
+  const LoadedConfig loaded = Load(R"(
+dataplane: {cpus: [3]}
+uplinks:
+  - {name: a, device: "0000:3b:00.0"}
+  - {name: b, device: "xdp:eth0"}
+  - {name: c, device: "veth:new"}
+queues: [{name: dns0, device: "veth:dns0", netns: dns}]
+services: [{name: dns, queues: [dns0]}]
+egress: {ports: 1024-32767}
+control: {group: adm}
+)");
+  EXPECT_THAT(Errors(loaded), IsEmpty());
+  EXPECT_THAT(Warnings(loaded), IsEmpty());
+}
+
+TEST(MachineTest, RefusesWhatIsNotThereWithItsLine) {
+  EXPECT_THAT(
+      Errors(Load(R"(
+dataplane: {cpus: [4]}
+uplinks:
+  - {name: a, device: "0000:3b:00.1"}
+  - {name: b, device: "xdp:eth9"}
+  - {name: c, device: "afpacket:eth8"}
+queues: [{name: dns0, device: "veth:dns0", netns: web}]
+control: {group: wheel}
+)")),
+      ElementsAre(
+          "godwit.yaml:4: dataplane.cpus[0]: \"4\" is not a CPU of this "
+          "machine: it has 0, 1, 2, 3",
+          "godwit.yaml:6: uplinks[0].device: \"0000:3b:00.1\" is not a device "
+          "of this machine: `lspci -D` lists them",
+          "godwit.yaml:7: uplinks[1].device: \"xdp:eth9\" is not a device of "
+          "this machine: it has no interface eth9 but eth0, lo",
+          "godwit.yaml:8: uplinks[2].device: \"afpacket:eth8\" is not a device "
+          "of this machine: it has no interface eth8 but eth0, lo",
+          "godwit.yaml:9: queues[0].netns: \"web\" is not a network namespace "
+          "of this machine: it has dns",
+          "godwit.yaml:10: control.group: \"wheel\" is not a group of this "
+          "machine"));
+}
+
+TEST(MachineTest, WarnsOfPortsThatTheKernelGivesOutToo) {
+  const char* const uplink = "uplinks: [{name: a, device: \"veth:a\"}]\n";
+  EXPECT_THAT(
+      Warnings(Load(absl::StrCat(uplink, "egress: {ports: 60000-65535}\n"))),
+      ElementsAre("godwit.yaml:4: egress.ports: \"60000-65535\" overlaps the "
+                  "kernel's ephemeral range 32768-60999: the node's own "
+                  "connections from there get no answers"));
+  EXPECT_THAT(
+      Warnings(Load(absl::StrCat(uplink, "egress: {ports: 61000-65535}\n"))),
+      IsEmpty());
+}
+
+TEST(MachineTest, TakesTheDefaultGroupWrittenOutForADefault) {
+  const LoadedConfig loaded = Load(
+      "uplinks: [{name: a, device: \"veth:a\"}]\ncontrol: {group: godwit}\n");
+  EXPECT_THAT(Errors(loaded), IsEmpty());
+  EXPECT_EQ(Warnings(loaded).size(), 1u);
+  const api::Config filled = WithMachineDefaults(loaded.config, TestMachine());
+  EXPECT_FALSE(filled.control().has_group());
+}
+
+TEST(MachineTest, GivesEveryCpuButTheFirstAWorker) {
+  const api::Config filled = WithMachineDefaults(api::Config(), TestMachine());
+  EXPECT_THAT(filled.dataplane().cpus(), ElementsAre(1, 2, 3));
+  EXPECT_EQ(filled.dataplane().workers(), 3u);
+  EXPECT_EQ(filled.node().name(), "ams1");
+}
+
+TEST(MachineTest, GivesTheOnlyCpuAWorker) {
+  Machine machine = TestMachine();
+  machine.cpus = {5};
+  const api::Config filled = WithMachineDefaults(api::Config(), machine);
+  EXPECT_THAT(filled.dataplane().cpus(), ElementsAre(5));
+  EXPECT_EQ(filled.dataplane().workers(), 1u);
+}
+
+TEST(MachineTest, CountsWorkersByTheCpusThatAreWritten) {
+  api::Config config;
+  config.mutable_dataplane()->add_cpus(0);
+  config.mutable_dataplane()->add_cpus(1);
+  config.mutable_node()->set_name("own");
+  const api::Config filled = WithMachineDefaults(config, TestMachine());
+  EXPECT_EQ(filled.dataplane().workers(), 2u);
+  EXPECT_EQ(filled.node().name(), "own");
+}
+
+TEST(MachineTest, IsReadHere) {
+  const Machine machine = ReadMachine();
+  EXPECT_FALSE(machine.cpus.empty());
+  EXPECT_THAT(machine.interfaces, Contains("lo"));
+  EXPECT_LT(machine.ephemeral.low, machine.ephemeral.high);
+  EXPECT_TRUE(machine.has_group("root"));
+  EXPECT_FALSE(machine.has_group("no such group"));
+}
+
+TEST(MachineTest, ReadsListsOfCpus) {
+  EXPECT_EQ(ParseCpuList("0-2,8"), (std::set<uint32_t>{0, 1, 2, 8}));
+  EXPECT_EQ(ParseCpuList("0"), (std::set<uint32_t>{0}));
+  EXPECT_EQ(ParseCpuList(""), std::nullopt);
+  EXPECT_EQ(ParseCpuList("2-1"), std::nullopt);
+  EXPECT_EQ(ParseCpuList("a"), std::nullopt);
+}
+
+}  // namespace
+}  // namespace godwit
