@@ -2,9 +2,8 @@
 #include "control/cli/calls.h"
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <iostream>
 #include <iterator>
 #include <utility>
 
@@ -166,19 +165,20 @@ absl::StatusOr<Answer> Explain(const Command& command, Client& client) {
 }
 
 absl::StatusOr<std::string> ReadFile(const std::string& path) {
+  const auto unreadable = [&path](int error) {
+    return absl::NotFoundError(
+        absl::StrCat(path, ": cannot be read: ", std::strerror(error)));
+  };
+  std::FILE* file = path == "-" ? stdin : std::fopen(path.c_str(), "re");
+  if (file == nullptr) return unreadable(errno);
   std::string text;
-  if (path == "-") {
-    text.assign(std::istreambuf_iterator<char>(std::cin), {});
-    return text;
+  char buffer[1 << 16];
+  for (size_t got; (got = std::fread(buffer, 1, sizeof(buffer), file)) > 0;) {
+    text.append(buffer, got);
   }
-  errno = 0;
-  std::ifstream file(path, std::ios::binary);
-  // A directory opens, and fails at the first read.
-  if (file) text.assign(std::istreambuf_iterator<char>(file), {});
-  if (!file || errno != 0) {
-    return absl::NotFoundError(absl::StrCat(
-        path, ": cannot be read: ", std::strerror(errno == 0 ? EIO : errno)));
-  }
+  const int error = std::ferror(file) != 0 ? errno : 0;
+  if (file != stdin) std::fclose(file);
+  if (error != 0) return unreadable(error);
   return text;
 }
 
