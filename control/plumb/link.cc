@@ -32,6 +32,7 @@ LinkDetails DetailsOf(const nlmsghdr& message) {
   details.txqs = ReadU32(table[IFLA_NUM_TX_QUEUES]).value_or(1);
   details.peer_ifindex =
       static_cast<int>(ReadU32(table[IFLA_LINK]).value_or(0));
+  details.peer_elsewhere = table[IFLA_LINK_NETNSID] != nullptr;
   if (table[IFLA_IFALIAS] != nullptr) {
     details.alias = nla_get_string(table[IFLA_IFALIAS]);
   }

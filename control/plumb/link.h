@@ -24,7 +24,8 @@ struct LinkDetails {
   bool carrier = false;
   uint32_t rxqs = 0;  // allocated, not all need be in use
   uint32_t txqs = 0;
-  int peer_ifindex = 0;  // IFLA_LINK, in the peer's namespace; 0: none
+  int peer_ifindex = 0;         // IFLA_LINK, in the peer's namespace; 0: none
+  bool peer_elsewhere = false;  // the peer is in another namespace
 };
 
 // 1-15 bytes, no slash, no white space, neither "." nor "..".

@@ -12,6 +12,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "control/plumb/address.h"
+#include "control/plumb/ethtool.h"
 #include "control/plumb/link.h"
 #include "control/plumb/netns.h"
 #include "control/plumb/route.h"
@@ -71,16 +72,18 @@ absl::Status CreatePersistentTap(absl::string_view name, TapMode mode) {
 
 absl::Status PlumbUplink(const KernelUplink& uplink) {
   const std::string& name = uplink.ifname;
-  const auto ifindex = IfIndex(name);
-  if (!ifindex.ok()) return ifindex.status();
+  const auto link = GetLink(name);
+  if (!link.ok()) return link.status();
   absl::Status status;
-  if (uplink.mac) status = SetMac(name, *uplink.mac);
+  // What the kernel sends through a TAP goes to the wire as it is.
+  if (link->kind == "tun") status = DisableOffloads(name);
+  if (status.ok() && uplink.mac) status = SetMac(name, *uplink.mac);
   if (status.ok() && uplink.mtu) status = SetMtu(name, *uplink.mtu);
   if (status.ok() && uplink.reverse_path_filter == ReversePathFilter::kRelax) {
     status = RelaxReversePathFilter(name);
   }
   if (status.ok()) status = SetUp(name);
-  if (status.ok()) status = AddAddressesAndGateways(uplink, *ifindex);
+  if (status.ok()) status = AddAddressesAndGateways(uplink, link->ifindex);
   return OnUplink(name, status);
 }
 

@@ -38,8 +38,10 @@ struct KernelUplink {
   ReversePathFilter reverse_path_filter = ReversePathFilter::kRelax;
 };
 
-// Sets what is given and brings the interface up. What is there already stays,
-// whoever made it. A default route gets metric 74 or the next free one.
+// Sets what is given and brings the interface up; a TAP's offloads are turned
+// off (call it after its driver has started, which may turn them on). What is
+// there already stays, whoever made it. A default route gets metric 74 or the
+// next free one.
 absl::Status PlumbUplink(const KernelUplink& uplink);
 
 // Removes the addresses and default routes that we made on `ifname`; an

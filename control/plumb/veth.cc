@@ -133,10 +133,17 @@ absl::Status MarkNearEnd(const VethSpec& spec, const std::string& near_name,
   return SetSysctl(absl::StrCat("ipv6/conf/", near_name, "/disable_ipv6"), 1);
 }
 
+// Without a namespace in the spec the operator may have moved the far end into
+// one of his own; it is his from then on.
+bool FarEndMovedAway(const VethSpec& spec, const LinkDetails& near) {
+  return spec.netns.empty() && near.peer_elsewhere;
+}
+
 // Whether `near` is the pair that `spec` asks for, the far end where and as it
 // should be.
 bool Fits(const VethSpec& spec, const LinkDetails& near) {
   if (near.rxqs != spec.rxqs || near.txqs != spec.rxqs) return false;
+  if (FarEndMovedAway(spec, near)) return true;
   LinkDetails far;
   const absl::Status read = RunInNetns(spec.netns, [&] {
     const auto link = GetLink(spec.far_name);
@@ -198,7 +205,9 @@ absl::StatusOr<VethPair> CreateVethPair(const VethSpec& spec) {
   pair.near_mac = near->mac;
   status = MarkNearEnd(spec, pair.near_name, near->ifindex);
   if (status.ok()) status = SetMtu(pair.near_name, spec.mtu);
-  if (status.ok()) status = PrepareFarEnd(spec, pair.far_mac);
+  if (status.ok() && !FarEndMovedAway(spec, *near)) {
+    status = PrepareFarEnd(spec, pair.far_mac);
+  }
   if (status.ok()) status = SetUp(pair.near_name);
   if (!status.ok()) return status;
   return pair;

@@ -26,7 +26,7 @@ struct VethPair {
   std::string near_name{};
   int near_ifindex = 0;  // in the caller's namespace
   MacAddress near_mac{};
-  MacAddress far_mac{};
+  MacAddress far_mac{};  // zero if the operator moved the far end elsewhere
 };
 
 // "gw-" + the far name's first 7 bytes + "-" + 4 hex digits of a hash of
@@ -35,9 +35,10 @@ std::string NearName(absl::string_view far_name, absl::string_view netns);
 
 // Makes the pair, the far end directly in its namespace, or takes up the one
 // an earlier run left (MACs, addresses and routes of the far end stay); one
-// that does not fit any more is made anew. Both ends come up. The near end is
-// without IPv6, so that the kernel says nothing there; the far end is without
-// offloads. MACs are locally administered and the same on every start.
+// that does not fit any more is made anew. A far end without `netns` may be
+// moved by the operator; it is then left as it is. Both ends come up. The near
+// end is without IPv6, so that the kernel says nothing there; the far end is
+// without offloads. MACs are locally administered and the same on every start.
 // AlreadyExists if one of the names belongs to somebody else's interface.
 // Undone by DeleteLink(near_name).
 absl::StatusOr<VethPair> CreateVethPair(const VethSpec& spec);

@@ -297,9 +297,13 @@ absl::StatusOr<std::vector<RouteEntry>> ReadRoutes(NetlinkSocket& socket) {
       header.rtm_table = table;
       auto routes = DumpAll<RouteEntry>(
           socket, RTM_GETROUTE, header, "reading the routes",
-          [](const nlmsghdr& message, std::vector<RouteEntry>& into) {
+          [family](const nlmsghdr& message, std::vector<RouteEntry>& into) {
             const RouteAttributes attributes(message);
-            if (!attributes.valid()) return;
+            // A kernel without IPv6 answers with IPv4.
+            if (!attributes.valid() ||
+                attributes.header().rtm_family != family) {
+              return;
+            }
             auto route = RouteOf(attributes);
             if (route) into.push_back(*std::move(route));
           });

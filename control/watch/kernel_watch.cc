@@ -297,6 +297,7 @@ absl::Status KernelWatch::KeepAlive(const std::vector<NeighbourKey>& wanted) {
   }
   for (const NeighbourKey& key : next) {
     if (kept_alive_.contains(key) || permanent(key)) continue;
+    last_resolved_[key] = Clock::now();
     first_error.Update(SendUse(key, NTF_EXT_MANAGED));
   }
   kept_alive_ = next;

@@ -178,6 +178,21 @@ TEST_F(QueueNetnsTest, SomebodyElsesDefaultRouteStays) {
                       "metric 75 onlink")));
 }
 
+TEST_F(QueueNetnsTest, ATapIsMovedAndPlumbedTheSameWay) {
+  node_.Ip("tuntap add tap0 mode tap");
+  node_.Enter([&] {
+    ASSERT_TRUE(MoveToNetns("tap0", queue_.name()).ok());
+    QueueNetns plan = Plan({Ip("192.0.2.53"), Ip("2001:db8:53::53")});
+    plan.ifname = "tap0";
+    const absl::Status status = PlumbQueueNetns(plan);
+    EXPECT_TRUE(status.ok()) << status;
+  });
+  EXPECT_THAT(queue_.Ip("route show default"),
+              HasSubstr("dev tap0 proto 74 src 192.0.2.53"));
+  EXPECT_THAT(queue_.Ip("-6 route show default"),
+              HasSubstr("dev tap0 proto 74 src 2001:db8:53::53"));
+}
+
 TEST_F(QueueNetnsTest, TwoQueuesShareANamespace) {
   ASSERT_TRUE(Plumb({Ip("192.0.2.53")}).ok());
   node_.Enter([&] {

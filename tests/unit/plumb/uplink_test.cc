@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "control/plumb/uplink.h"
 
+#include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <sys/ioctl.h>
+
+#include <cstring>
 #include <string>
 
 #include "control/plumb/link.h"
+#include "control/plumb/netns.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/unit/plumb/scratch_netns.h"
@@ -79,6 +86,25 @@ TEST_F(UplinkTest, TheTapGetsWhatTheConfigSays) {
   EXPECT_THAT(node_.Ip("-6 route show default"),
               HasSubstr("via 2001:db8:7::1 dev gw0 proto 74 metric 74"));
   EXPECT_EQ(node_.Exec("cat /proc/sys/net/ipv4/conf/gw0/rp_filter"), "0\n");
+}
+
+TEST_F(UplinkTest, TheKernelSendsCompletePacketsThroughTheTap) {
+  ASSERT_TRUE(MakeTap("gw0").ok());
+  node_.Enter([&] {
+    // As a driver that negotiates offloads would turn them on.
+    const OwnedFd fd(open("/dev/net/tun", O_RDWR));
+    ifreq request{};
+    std::strcpy(request.ifr_name, "gw0");
+    request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_MULTI_QUEUE | IFF_VNET_HDR;
+    ASSERT_EQ(ioctl(fd.get(), TUNSETIFF, &request), 0);
+    ASSERT_EQ(ioctl(fd.get(), TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4), 0);
+    EXPECT_THAT(godwit::Run("ethtool -k gw0"),
+                HasSubstr("tx-checksumming: on"));
+    ASSERT_TRUE(PlumbUplink(Gw0()).ok());
+    EXPECT_THAT(godwit::Run("ethtool -k gw0"),
+                AllOf(HasSubstr("tx-checksumming: off"),
+                      HasSubstr("tx-tcp-segmentation: off")));
+  });
 }
 
 TEST_F(UplinkTest, RepeatingItDoesNoHarm) {

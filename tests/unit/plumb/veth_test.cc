@@ -127,6 +127,18 @@ TEST_F(VethTest, WithoutANamespaceBothEndsAreHere) {
   EXPECT_THAT(node_.Ip("link show dns0"), HasSubstr("state UP"));
 }
 
+TEST_F(VethTest, AFarEndThatTheOperatorMovedIsTakenUpAndLeftAlone) {
+  const auto first = Create(VethSpec{.far_name = "dns0"});
+  ASSERT_TRUE(first.ok()) << first.status();
+  node_.Ip("link set dns0 netns " + queue_.name() + " name eth7");
+  queue_.Ip("addr add 192.0.2.1/24 dev eth7");
+  const auto second = Create(VethSpec{.far_name = "dns0"});
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_EQ(first->near_ifindex, second->near_ifindex);
+  EXPECT_EQ(second->far_mac, MacAddress{});
+  EXPECT_THAT(queue_.Ip("addr show eth7"), HasSubstr("192.0.2.1/24"));
+}
+
 TEST_F(VethTest, LeavesSomebodyElsesInterfaceAlone) {
   queue_.Ip("tuntap add dns0 mode tap");
   EXPECT_TRUE(absl::IsAlreadyExists(Create(Spec("dns0")).status()));

@@ -11,6 +11,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -145,10 +146,11 @@ TEST_F(KernelWatchTest, TellsOfNeighboursThatComeAndGo) {
 
 TEST_F(KernelWatchTest, TellsOfRoutesThatComeAndGo) {
   Start();
-  for (const auto& [prefix, gateway] :
-       {std::pair("198.51.100.0/24", "192.0.2.9"),
-        std::pair("2001:db8:5::/48", "2001:db8::9")}) {
-    const std::string route = std::string(prefix) + " via " + gateway;
+  const std::vector<std::pair<const char*, const char*>> routes = {
+      {"198.51.100.0/24", "192.0.2.9"}, {"2001:db8:5::/48", "2001:db8::9"}};
+  for (const auto& item : routes) {
+    const char* prefix = item.first;
+    const std::string route = std::string(prefix) + " via " + item.second;
     node_.Ip("route add " + route);
     EXPECT_TRUE(Told([&](const Observation& seen) {
       return FindRoute(seen, prefix) != nullptr;
@@ -322,6 +324,7 @@ TEST_F(KernelWatchTest, KeepsNeighboursAliveUntilToldOtherwise) {
   EXPECT_TRUE(Told(managed("192.0.2.9")));
   EXPECT_TRUE(Told(managed("2001:db8::9")));
   // Asking once more keeps it so.
+  std::this_thread::sleep_for(milliseconds(1050));
   ASSERT_TRUE(watch_->Resolve(up0_, v4.address).ok());
   EXPECT_THAT(node_.Ip("neigh show dev up0"), HasSubstr("managed"));
   // The kernel forgets neighbours of a link that goes down.
