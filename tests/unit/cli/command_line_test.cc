@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <fstream>
+#include <iterator>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -232,6 +234,21 @@ TEST(VerbsTest, EachIsSaidOnceAndBelongsToANoun) {
   }
   EXPECT_EQ(actions.size(), static_cast<size_t>(Action::kVersion) + 1);
   EXPECT_THAT(Verbs(), ::testing::Not(IsEmpty()));
+}
+
+// Usage and keys of every verb stand in docs/cli.md.
+TEST(VerbsTest, EachIsInTheReference) {
+  std::ifstream file(CLI_REFERENCE);
+  const std::string reference{std::istreambuf_iterator<char>(file), {}};
+  ASSERT_NE(reference, "");
+  for (const Verb& verb : Verbs()) {
+    EXPECT_THAT(reference, HasSubstr(absl::StrCat("`", UsageOf(verb), "`")));
+    for (const Key& key : verb.keys) {
+      EXPECT_THAT(reference,
+                  HasSubstr(absl::StrCat("`--", key.name,
+                                         key.value.empty() ? "`" : "=")));
+    }
+  }
 }
 
 }  // namespace
