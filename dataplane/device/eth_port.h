@@ -132,6 +132,7 @@ class EthPort {
     uint16_t ring = 0;  // AF_XDP: slots of its receive and transmit rings
     rte_mempool* own_pool = nullptr;
     int xsk_socket = -1;  // AF_XDP's socket, the driver's to close
+    void* next_allocation = nullptr;
     bool started = false;
   };
 

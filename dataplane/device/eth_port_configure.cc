@@ -3,10 +3,10 @@
 #include <absl/strings/str_cat.h>
 #include <rte_ethdev.h>
 #include <rte_lcore.h>
+#include <rte_malloc.h>
 #include <rte_mbuf.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 
@@ -22,10 +22,6 @@ using Kind = DeviceSpec::Kind;
 
 constexpr uint16_t kLinkHeader = 14;
 constexpr uint16_t kVlanTag = 4;
-// A socket that is closed frees its queue some time later.
-constexpr uint32_t kXskTries = 20;
-constexpr uint32_t kXskPause_us = 50'000;
-
 // What the NIC shall hash: the widest tuple it can.
 constexpr uint64_t kRssWanted =
     RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP;
@@ -177,42 +173,40 @@ absl::Status EthPort::SetUpQueues(SubPort& sub, uint16_t rxqs, uint16_t txqs) {
   return absl::OkStatus();
 }
 
-// The pool is the port's own: its memory is the socket's, pinned, and a try
-// that fails loses what the driver had put into the fill ring by then.
+// One try: a second one on the same port would fill the ring beside what the
+// kernel reads (the driver's and libxdp's cursors are not reset). That a queue
+// closed just now is busy for a while is waited out in bind() (xsk_bind.cc).
+// The pool is the port's own, because its memory is the socket's, pinned.
 absl::Status EthPort::SetUpXskQueue(SubPort& sub, unsigned numa) {
   MbufPoolOptions make;
+  static uint32_t next_pool = 0;  // Written by: the control thread.
+  make.name = absl::StrCat("xsk", next_pool++);
   make.count =
       MbufCount(kXskFillBuffers + kXskCompletionSlots + uint64_t{sub.ring},
                 rte_lcore_count());
   make.meta_size = rte_pktmbuf_priv_size(options_.pool);
   make.data_room = rte_pktmbuf_data_room_size(options_.pool);
   make.numa = static_cast<int>(numa);
-  static uint32_t next_pool = 0;  // Written by: the control thread.
-  const std::vector<int> before = OwnSockets(AF_XDP);
-  int result = 0;
-  for (uint32_t i = 0; i < kXskTries; ++i) {
-    make.name = absl::StrCat("xsk", next_pool++);
-    absl::StatusOr<rte_mempool*> pool = CreateMbufPool(make);
-    if (!pool.ok()) return pool.status();
-    std::string unfit = CheckXskPool(**pool);
-    max_frame_ = std::min(max_frame_, XskMaxFrame(**pool));
-    if (unfit.empty() && uint32_t{mtu_} + kLinkHeader + kVlanTag > max_frame_) {
-      unfit = absl::StrCat("MTU ", mtu_, " of interface ", interface_,
-                           " is over the ", max_frame_ - kLinkHeader - kVlanTag,
-                           " that AF_XDP has room for");
-    }
-    if (!unfit.empty()) {
-      FreeMbufPool(*pool);
-      return absl::FailedPreconditionError(unfit);
-    }
-    result = rte_eth_rx_queue_setup(sub.id, 0, sub.ring, numa, nullptr, *pool);
-    if (result == 0) {
-      sub.own_pool = *pool;
-      break;
-    }
-    FreeMbufPool(*pool);
-    usleep(kXskPause_us);
+  absl::StatusOr<rte_mempool*> pool = CreateMbufPool(make);
+  if (!pool.ok()) return pool.status();
+  sub.own_pool = *pool;
+  if (std::string unfit = CheckXskPool(**pool); !unfit.empty()) {
+    return absl::FailedPreconditionError(unfit);
   }
+  max_frame_ = std::min(max_frame_, XskMaxFrame(**pool));
+  const uint32_t overhead = kLinkHeader + kVlanTag;
+  if (mtu_ + overhead > max_frame_) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "MTU ", mtu_, " of interface ", interface_, " is over the ",
+        max_frame_ - overhead, " that AF_XDP has room for"));
+  }
+  const std::vector<int> before = OwnSockets(AF_XDP);
+  // Where the driver's next small allocation will be, see CloseSub.
+  sub.next_allocation = rte_malloc_socket(nullptr, RTE_CACHE_LINE_SIZE, 0,
+                                          static_cast<int>(rte_socket_id()));
+  rte_free(sub.next_allocation);
+  const int result =
+      rte_eth_rx_queue_setup(sub.id, 0, sub.ring, numa, nullptr, *pool);
   if (result != 0) {
     return absl::UnavailableError(
         absl::StrCat("no AF_XDP socket on interface ", interface_, " queue ",

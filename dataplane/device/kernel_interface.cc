@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/ethtool.h>
+#include <linux/filter.h>
 #include <linux/if_link.h>
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
@@ -22,6 +23,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
 
 namespace godwit {
 namespace {
@@ -62,10 +64,16 @@ uint32_t InterfaceIndex(const std::string& name) {
 }
 
 bool InterfaceRuns(const std::string& name) {
+  ifreq flags = {};
+  if (!InterfaceIoctl(name, SIOCGIFFLAGS, flags)) return false;
+  if ((flags.ifr_flags & IFF_UP) == 0) return false;
+  // Not IFF_RUNNING alone: that follows the carrier up to a second later.
+  ethtool_value carrier = {};
+  carrier.cmd = ETHTOOL_GLINK;
   ifreq ifr = {};
-  if (!InterfaceIoctl(name, SIOCGIFFLAGS, ifr)) return false;
-  constexpr int kBoth = IFF_UP | IFF_RUNNING;
-  return (ifr.ifr_flags & kBoth) == kBoth;
+  ifr.ifr_data = reinterpret_cast<char*>(&carrier);
+  if (InterfaceIoctl(name, SIOCETHTOOL, ifr)) return carrier.data != 0;
+  return (flags.ifr_flags & IFF_RUNNING) != 0;
 }
 
 uint16_t InterfaceMtu(const std::string& name) {
@@ -153,7 +161,23 @@ std::vector<int> OwnSockets(int family) {
   return found;
 }
 
+uint64_t SocketInode(int fd) {
+  struct stat info;
+  if (fd < 0 || fstat(fd, &info) != 0 || !S_ISSOCK(info.st_mode)) return 0;
+  return info.st_ino;
+}
+
 absl::Status IgnoreOutgoing(const std::string& name) {
+  // A filter, because PACKET_IGNORE_OUTGOING does nothing for a socket in a
+  // fanout group, and the driver puts each into one.
+  sock_filter drop_outgoing[] = {
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS,
+               static_cast<uint32_t>(SKF_AD_OFF + SKF_AD_PKTTYPE)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_OUTGOING, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, 0),
+      BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
+  };
+  const sock_fprog program = {std::size(drop_outgoing), drop_outgoing};
   const int index = static_cast<int>(InterfaceIndex(name));
   int told = 0;
   for (const int fd : OwnSockets(AF_PACKET)) {
@@ -163,11 +187,10 @@ absl::Status IgnoreOutgoing(const std::string& name) {
         address.sll_ifindex != index) {
       continue;
     }
-    const int on = 1;
-    if (setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on)) !=
-        0) {
+    if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program,
+                   sizeof(program)) != 0) {
       return absl::InternalError(absl::StrCat(
-          "interface ", name, ": PACKET_IGNORE_OUTGOING: ", ErrnoText()));
+          "interface ", name, ": SO_ATTACH_FILTER: ", ErrnoText()));
     }
     ++told;
   }

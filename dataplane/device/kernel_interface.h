@@ -17,7 +17,7 @@ namespace godwit {
 
 // 0: there is no such interface in the thread's network namespace.
 uint32_t InterfaceIndex(const std::string& name);
-// UP and with carrier (IFF_RUNNING).
+// Up and with carrier.
 bool InterfaceRuns(const std::string& name);
 // 0: no such interface.
 uint16_t InterfaceMtu(const std::string& name);
@@ -38,8 +38,11 @@ absl::Status DeleteTap(const std::string& name);
 
 // This process's sockets of a family (AF_XDP, AF_PACKET), by descriptor.
 std::vector<int> OwnSockets(int family);
-// Tells our packet sockets on this interface not to see what the kernel sends
-// there. INTERNAL if there is no such socket.
+// What tells an open socket apart from a later one with its descriptor; 0: fd
+// is not a socket.
+uint64_t SocketInode(int fd);
+// Keeps what the kernel sends on this interface from our packet sockets there.
+// INTERNAL if there is no such socket.
 absl::Status IgnoreOutgoing(const std::string& name);
 
 // Removes the socket file of a server that is gone. FAILED_PRECONDITION if

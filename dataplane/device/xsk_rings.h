@@ -25,6 +25,10 @@ inline constexpr uint32_t kXskFillBuffers = 2048;
 std::vector<rte_mbuf*> BuffersInXskRings(int socket, uint32_t slots,
                                          const rte_mempool& pool);
 
+// Frames that found no room in the socket's receive ring: the driver counts
+// only those that found no buffer.
+uint64_t XskRingFull(int socket);
+
 }  // namespace godwit
 
 #endif  // GODWIT_DATAPLANE_DEVICE_XSK_RINGS_H_
