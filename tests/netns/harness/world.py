@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One node under test and all that is around it: a gateway on the uplink, local programs on the queues."""
+
+import contextlib
+import copy
+import time
+
+from harness import packets as pk
+from harness.counters import Counters
+from harness.daemon import Daemon
+from harness.leaks import Allowed
+from harness.netns import Netns, veth
+from harness.wire import Wire
+
+GATEWAY_MAC = "02:00:00:00:00:01"
+UPLINKS = ("veth", "afpacket", "xdp")
+QUEUES = ("dns0", "dns1", "web0", "crawl0", "vip0", "deny0")
+live = []    # the worlds that conftest checks after each test
+
+
+def addresses(*names):
+  return [getattr(family, name) for name in names for family in pk.FAMILIES]
+
+
+def standard_config(kind="veth", queues=QUEUES, workers=1):
+  """Every plane and policy at once; tests change a copy of it."""
+  uplink = {
+      "name": "wan0", "device": f"{kind}:wan0",
+      "addresses": [f"{pk.V4.U}/{pk.V4.plen}", f"{pk.V6.U}/{pk.V6.plen}"], "gateway": addresses("GW")}
+  if kind != "xdp":
+    uplink["kernel"] = "gw0"
+  services = [
+      {"name": "dns", "addresses": addresses("VIP"), "ports": ["udp/53", "tcp/53"], "queues": ["dns0", "dns1"]},
+      {"name": "web", "addresses": addresses("VIPB"), "ports": ["tcp/443", "udp/443", "tcp/8000-8009"],
+       "queues": ["web0"]},
+      {"name": "own", "addresses": addresses("VIPC"), "ports": ["udp/53", "tcp/443", "icmp"], "queues": ["vip0"],
+       "originate": "vip"},
+      {"name": "mute", "addresses": addresses("VIPD"), "ports": ["udp/53", "tcp/443"], "queues": ["deny0"],
+       "originate": "deny", "unmatched": "silent"},
+      {"name": "crawler", "queues": ["crawl0"]}]
+  services = [s for s in services if set(s["queues"]) <= set(queues)]
+  return {
+      "version": 1, "node": {"name": "bb", "unicast": addresses("U")},
+      "dataplane": {"cpus": [1], "workers": workers, "idle": "adaptive", "max_flows": 262144},
+      "uplinks": [uplink], "queues": [{"name": q, "device": f"veth:{q}"} for q in queues], "services": services,
+      "egress": {"ports": "auto", "direct": [pk.V4.direct, pk.V6.direct]}}
+
+
+def changed(config, *edits):
+  """A deep copy with each edit (a function of the copy) done to it."""
+  config = copy.deepcopy(config)
+  for edit in edits:
+    edit(config)
+  return config
+
+
+def service(config, name):
+  return next(s for s in config["services"] if s["name"] == name)
+
+
+def queue(config, name):
+  return next(q for q in config["queues"] if q["name"] == name)
+
+
+class World:
+  """Starts everything on `with`, removes everything after it, also when a step fails half way."""
+
+  def __init__(self, config=None, kind="veth", mtu=1500, vlan=None, learn=True, uplink_rxqs=1):
+    self.kind, self.mtu, self.vlan, self.learn, self.rxqs = kind, mtu, vlan, learn, uplink_rxqs
+    self.config = config or standard_config(kind)
+    self.q, self.up, self.daemon = {}, None, None
+    self._l4port = 20000
+    self._stack = contextlib.ExitStack()
+
+  def __enter__(self):
+    try:
+      self._build()
+    except BaseException:
+      self._stack.close()
+      raise
+    live.append(self)
+    self._stack.callback(live.remove, self)
+    return self
+
+  def __exit__(self, *_):
+    self._stack.close()
+
+  def _namespace(self, role):
+    ns = Netns(role)
+    self._stack.callback(ns.close)
+    return ns
+
+  def _build(self):
+    self.n = self._namespace("n")
+    self.n.sysctl(net__ipv4__ip_forward=0, net__ipv6__conf__default__accept_ra=0,
+                  net__ipv6__conf__default__accept_dad=0, net__ipv6__conf__default__router_solicitations=0)
+    if self.kind in ("afpacket", "xdp"):
+      self.w = self._namespace("w")
+      self.w.sysctl(net__ipv6__conf__default__disable_ipv6=1, net__ipv6__conf__all__disable_ipv6=1)
+      self._uplink_pair()
+    self.allowed = Allowed.of(self.config)
+    self.daemon = Daemon(self.n, self.config)
+    self._stack.callback(self.daemon.close)
+    self.attach()
+
+  def _uplink_pair(self):
+    if self.rxqs > 1:
+      self.n.ip("link", "add", "wan0", "mtu", self.mtu, "numrxqueues", self.rxqs, "numtxqueues", self.rxqs, "type",
+                "veth", "peer", "name", "far0", "mtu", self.mtu, "numrxqueues", self.rxqs, "numtxqueues", self.rxqs,
+                "netns", self.w.name)
+      for ns, name in ((self.n, "wan0"), (self.w, "far0")):
+        ns.no_offloads(name)
+        ns.run("ethtool", "-L", name, "rx", self.rxqs, "tx", self.rxqs, check=False)
+        ns.ip("link", "set", name, "up")
+    else:
+      veth(self.n, "wan0", self.w, "far0", self.mtu)
+    if self.kind == "xdp":    # the kernel keeps this interface: it is configured as any other
+      self.n.ip("addr", "add", f"{pk.V4.U}/{pk.V4.plen}", "dev", "wan0")
+      self.n.ip("addr", "add", f"{pk.V6.U}/{pk.V6.plen}", "dev", "wan0", "nodad")
+      self.n.ip("route", "replace", "default", "via", pk.V4.GW, "dev", "wan0")
+      self.n.ip("-6", "route", "replace", "default", "via", pk.V6.GW, "dev", "wan0")
+
+  def restart(self, config=None):
+    """A new daemon in the same namespaces, the old one killed if it still runs."""
+    for wire in self.wires():
+      wire.close()
+    self.q, self.up = {}, None
+    self.daemon.close()
+    self.config = config or self.config
+    self.allowed = Allowed.of(self.config)
+    self.daemon = Daemon(self.n, self.config)
+    self._stack.callback(self.daemon.close)
+    self.attach()
+
+  # -- the ends --------------------------------------------------------------------------------------------------
+
+  def attach(self):
+    """Opens the raw ends of every link of the running daemon."""
+    hosts = {pk.V4.GW: GATEWAY_MAC, pk.V6.GW: GATEWAY_MAC}
+    if self.kind in ("afpacket", "xdp"):
+      self.up = self._wire(self.w, "far0", GATEWAY_MAC, hosts)
+    else:
+      self._quiet(self.config["uplinks"][0]["device"].split(":")[1])
+      self.up = self._wire(self.n, self.config["uplinks"][0]["device"].split(":")[1], GATEWAY_MAC, hosts)
+    self.up.vlan = self.vlan
+    for i, q in enumerate(self.config["queues"]):
+      kind, _, ifname = q["device"].partition(":")
+      if kind == "veth" and "netns" not in q:
+        self.attach_queue(q["name"], ifname, i)
+    if self.learn:
+      self.learn_macs()
+      self.warm_up()
+
+  def attach_queue(self, name, ifname, i):
+    self._quiet(ifname)
+    self.q[name] = self._wire(self.n, ifname, f"02:00:00:00:01:{i:02x}", Wire.ANY)
+
+  def _quiet(self, ifname):
+    """The kernel's own end of a link that only scapy speaks on: no MLD, no duplicate address detection."""
+    self.n.set_interface("ipv6", ifname, "disable_ipv6", 1)
+    self.n.ip("link", "set", ifname, "up")
+
+  def _wire(self, ns, ifname, mac, hosts):
+    wire = Wire(ns, ifname, mac, hosts)
+    self._stack.callback(wire.close)
+    return wire
+
+  def learn_macs(self):
+    self.up.peer = self.up.ask(pk.V4.U, pk.V4.GW, timeout=3)
+    if not self.up.peer:
+      raise RuntimeError(f"nobody answers ARP for {pk.V4.U} on the uplink\n{self.daemon.log()}")
+    for name, wire in self.q.items():
+      wire.peer = wire.ask("10.64.0.1", pk.V4.I1, timeout=3)
+      if not wire.peer:
+        raise RuntimeError(f"godwit answers no ARP on queue {name}\n{self.daemon.log()}")
+
+  def warm_up(self):
+    """Until an echo of each family has come back: gateway and queues are then resolved."""
+    for family in pk.FAMILIES:
+      service_address = self.config["services"][0]["addresses"][family.v == 6]
+      probe = pk.echo(family.C, service_address, 7)
+      end = time.monotonic() + 5
+      while time.monotonic() < end:
+        self.up.send(probe)
+        if self.up.wait(lambda p: p.src == service_address, timeout=0.2) or self._anywhere():
+          break
+      else:
+        raise RuntimeError(f"no echo from {service_address} within 5 s\n{self.daemon.log()}")
+
+  def _anywhere(self):
+    return any(wire.packets() for wire in self.q.values())
+
+  # -- packets ---------------------------------------------------------------------------------------------------
+
+  def l4port(self, n=1):
+    """A source port that no other test of this world uses."""
+    self._l4port += n
+    return self._l4port - n
+
+  def reset(self):
+    for wire in self.wires():
+      wire.clear()
+
+  def wires(self):
+    return [self.up, *self.q.values()] if self.up else []
+
+  def wire(self, where):
+    return self.up if where == "up" else self.q[where]
+
+  def collect(self, places, n=1, match=None, timeout=1.5):
+    """[(where, Packet)] once `n` arrived at any of the places together, or what there is when time is over."""
+    end = time.monotonic() + timeout
+    while True:
+      got = [(where, p) for where in places for p in self.wire(where).packets() if match is None or match(p)]
+      if len(got) >= n or time.monotonic() >= end:
+        return got
+      time.sleep(0.002)
+
+  def arrives(self, *places, n=1, match=None, timeout=1.5):
+    """Exactly `n` packets in these places together, and none of them in any other."""
+    got = self.collect(places, n, match, timeout)
+    time.sleep(0.01)
+    everywhere = self.collect(["up", *self.q], len(got) + 1, match, timeout=0)
+    assert len(got) == n and len(everywhere) == n, (
+        f"expected {n} at {'/'.join(places)}, seen: {everywhere}; drops: {self.counters().dropped}")
+    return got
+
+  def one(self, *places, **how):
+    return self.arrives(*places, **how)[0][1]
+
+  def silence(self, settle=0.02):
+    """Nothing has come out anywhere."""
+    time.sleep(settle)
+    seen = self.collect(["up", *self.q], 1, timeout=0)
+    assert not seen, f"expected silence, seen: {seen}"
+
+  def deliver(self, l3, *queues):
+    """From the uplink to one of the queues, unchanged from the IP header up; returns the queue."""
+    self.reset()
+    self.up.send(l3)
+    where, p = self.arrives(*queues)[0]
+    assert p.raw == l3[:len(p.raw)] and len(p.raw) == len(pk.parse(l3).raw), (
+        f"changed on the way to {where}:\n{l3.hex()}\n{p.raw.hex()}")
+    return where
+
+  def originate(self, queue_name, l3, expect_at="up"):
+    """From a queue, translated: returns the packet that left. What it looks like is checked by the caller."""
+    self.reset()
+    self.q[queue_name].send(l3)
+    return self.one(expect_at)
+
+  # -- counters --------------------------------------------------------------------------------------------------
+
+  def ctl(self, *argv):
+    return self.daemon.ctl(*argv)
+
+  def counters(self):
+    return Counters(self.daemon.ctl("counters"))
+
+  @contextlib.contextmanager
+  def drops(self, n, *reasons, silent=True, timeout=1.5):
+    """Exactly one drop counter moves, by exactly `n`; with `silent` nothing comes out anywhere."""
+    self.reset()
+    before = self.counters()
+    yield
+    end = time.monotonic() + timeout
+    while True:
+      moved = self.counters().drops_since(before)
+      if sum(moved.values()) >= n or time.monotonic() >= end:
+        break
+      time.sleep(0.01)
+    if silent:
+      self.silence()
+    seen = self.collect(["up", *self.q], 1, timeout=0)
+    assert sum(moved.values()) == n and len(moved) == 1, (
+        f"expected {n} x {' or '.join(reasons) or 'any reason'}, moved: {moved}; seen: {seen}")
+    if reasons:
+      assert set(moved) <= set(reasons), f"expected the counter {' or '.join(reasons)}, moved: {moved}"
+
+  def flows(self, **filters):
+    return self.ctl("flow", "list", *[f"--{k}={v}" for k, v in filters.items()]).get("flows", [])
+
+  def flow_count(self):
+    return len(self.flows(limit=1000000))
+
+  def flush(self):
+    self.ctl("flow", "flush")
+
+  def apply(self, config):
+    """Applies a config; both the old and the new sources are allowed until the next check."""
+    reply = self.daemon.apply(config)
+    self.config = config
+    self.allowed.widen(Allowed.of(config))
+    return reply
+
+  # -- what holds after every test -------------------------------------------------------------------------------
+
+  def check_standing(self):
+    """Alive, every packet accounted for, nothing left with a wrong source."""
+    assert self.daemon.alive(), f"godwitd is gone: exit {self.daemon.process.returncode}\n{self.daemon.log()}"
+    counters = self.counters()
+    assert counters.imbalance() == 0, f"rule 7: off by {counters.imbalance()}: {counters.raw}"
+    leaks = [why for f in self.up.everything if (why := self.allowed.why_not(f))] if self.up else []
+    assert not leaks, f"rule 3: left the uplink: {leaks[:10]}"
+    self.allowed = Allowed.of(self.config)

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Start, stop, restart, a second one, peers that go away: the node comes up whole and leaves nothing behind."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+from harness import daemon as gw, packets as pk
+from harness.netns import Netns
+from harness.world import World, changed, queue, standard_config
+
+QUEUES = ("dns0", "dns1", "web0", "crawl0")
+
+
+@pytest.fixture
+def node(request):
+  kind = getattr(request, "param", "veth")
+  with World(standard_config(kind, QUEUES), kind=kind) as w:
+    yield w
+
+
+@pytest.mark.parametrize("node", ["veth", "afpacket", "xdp"], indirect=True)
+def test_sigterm_leaves_nothing_behind_and_a_restart_works(node):
+  made = {"dns0", "dns1", "web0", "crawl0"} | ({"gw0"} if node.kind != "xdp" else set())
+  assert made <= node.n.links()
+  assert node.daemon.stop(within=15) == 0, node.daemon.log()
+  expected = {"lo", "wan0"} if node.kind != "veth" else {"lo"}
+  left = node.n.links() - expected
+  # TAPs survive the process by design (their addresses are the node's): only those may.
+  assert left <= {"gw0"}, f"left behind: {left}"
+  assert not node.daemon.socket.exists()
+  if node.kind == "xdp":
+    assert "xdp" not in node.n.ip("link", "show", "wan0"), "the XDP program is still attached"
+    assert "bpf" not in node.n.run("tc", "filter", "show", "dev", "wan0", "egress", check=False)
+  node.restart()
+  for ip in pk.FAMILIES:
+    node.deliver(pk.udp(ip.C, ip.VIP, node.l4port(), 53), "dns0", "dns1")
+
+
+@pytest.mark.parametrize("node", ["veth", "afpacket", "xdp"], indirect=True)
+def test_a_killed_daemon_can_be_started_again(node):
+  for _ in range(2):
+    node.daemon.process.kill()
+    node.daemon.process.wait()
+    node.restart()
+    for ip in pk.FAMILIES:
+      node.deliver(pk.udp(ip.C, ip.VIP, node.l4port(), 53), "dns0", "dns1")
+
+
+def test_a_second_daemon_on_the_socket_is_refused(node):
+  other = Netns("second")
+  try:
+    done = subprocess.run(other.enter(gw.GODWITD, "--config", node.daemon.file, "--socket", node.daemon.socket),
+                          capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode > 0 and str(node.daemon.socket) in done.stderr, done.stderr
+    assert other.links() == {"lo"}
+  finally:
+    other.close()
+  assert node.ctl("status")["ready"]
+  node.deliver(pk.udp(pk.V4.C, pk.V4.VIP, node.l4port(), 53), "dns0", "dns1")
+
+
+def test_a_stale_socket_is_no_obstacle(tmp_path):
+  with World(standard_config(queues=("dns0", "dns1"))) as w:
+    w.daemon.process.kill()
+    w.daemon.process.wait()
+    path = w.daemon.socket
+    assert path.exists()
+    second = gw.Daemon(w.n, w.config, directory=w.daemon.directory)
+    assert second.ctl("status")["ready"]
+    second.close()
+
+
+def test_systemd_is_told_when_it_is_ready_and_when_it_stops(tmp_path):
+  path = tmp_path / "notify"
+  listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+  listener.bind(str(path))
+  listener.settimeout(15)
+  ns = Netns("notify")
+  daemon = None
+  try:
+    daemon = gw.Daemon(ns, standard_config(queues=("dns0", "dns1")), wait=False, env={"NOTIFY_SOCKET": str(path)})
+    said = b""
+    while b"READY=1" not in said:
+      said += listener.recv(4096)
+    code, out, err = daemon.raw("status")
+    assert code == 0 and '"ready"' in out, err
+    assert daemon.stop(15) == 0
+    with contextlib.suppress(socket.timeout):
+      listener.settimeout(0.2)
+      while True:
+        said += listener.recv(4096)
+    assert b"STOPPING=1" in said
+  finally:
+    if daemon:
+      daemon.close()
+    ns.close()
+    listener.close()
+
+
+def test_socket_mode_is_as_configured():
+  with World(changed(standard_config(queues=("dns0", "dns1")), lambda c: c.update(control={"mode": "0600"}))) as w:
+    assert w.daemon.socket.stat().st_mode & 0o777 == 0o600
+
+
+def test_log_is_one_line_an_event(node):
+  assert node.daemon.log(), "nothing on stderr"
+  assert node.daemon.stop(15) == 0
+  for line in node.daemon.log_file.read_text().splitlines():
+    assert len(line) < 1000
+
+
+# -- peers that go away ------------------------------------------------------------------------------------------
+
+
+class Flood(threading.Thread):
+  """Requests for one service without pause, from the uplink, until told to stop; and what others lose meanwhile."""
+
+  def __init__(self, w, packets):
+    super().__init__(daemon=True)
+    self.frames, self.w, self.over, self.sent = [w.up.frame(p) for p in packets], w, threading.Event(), 0
+
+  def run(self):
+    while not self.over.is_set():
+      for frame in self.frames:
+        self.w.up.send_frame(frame)
+      self.sent += len(self.frames)
+      time.sleep(0.002)
+
+  def stop(self):
+    self.over.set()
+    self.join(5)
+
+
+def others_lose_nothing(w, ip, n=60):
+  """A few hundred packets for another queue, in order of ten a burst: every one arrives."""
+  base = w.l4port(n)
+  w.reset()
+  packets = [pk.udp(ip.C, ip.VIP, base + i, 53) for i in range(n)]
+  w.up.send_all(packets, burst=8, pause=0.002)
+  got = w.collect(["dns0", "dns1"], n, match=lambda p: p.dport == 53, timeout=2)
+  assert len(got) == n, f"{n - len(got)} of {n} lost"
+
+
+def test_ADV_85_a_veth_peer_goes_down_and_up_ten_times_under_load(node):
+  ip = pk.V4
+  flood = Flood(node, [pk.udp(ip.C, ip.VIPB, 2000 + i, 443, payload=b"f" * 200) for i in range(64)])
+  node.q["web0"].keep = False
+  flood.start()
+  try:
+    for _ in range(10):
+      node.n.ip("link", "set", "web0", "down")
+      others_lose_nothing(node, ip)
+      node.n.ip("link", "set", "web0", "up")
+      node.check_standing()
+  finally:
+    flood.stop()
+    node.q["web0"].keep = True
+  assert flood.sent > 1000
+  end = time.monotonic() + 5
+  while time.monotonic() < end:
+    node.reset()
+    node.up.send(pk.udp(ip.C, ip.VIPB, node.l4port(), 443))
+    if node.collect(["web0"], 1, timeout=0.2):
+      return
+  raise AssertionError("the queue does not come back")
+
+
+def test_ADV_85_a_veth_peer_is_deleted_under_load(node):
+  ip = pk.V4
+  flood = Flood(node, [pk.udp(ip.C, ip.VIPB, 2000 + i, 443, payload=b"f" * 200) for i in range(64)])
+  node.q["web0"].keep = False
+  flood.start()
+  try:
+    node.n.ip("link", "del", "web0")
+    for _ in range(5):
+      others_lose_nothing(node, ip)
+      node.check_standing()
+  finally:
+    flood.stop()
+  node.q.pop("web0").close()
+  assert node.ctl("status")["ready"]
+
+
+def test_ADV_85_a_namespace_with_its_program_goes_away_ten_times():
+  """`netns:` queues: each round the namespace is deleted under load and the queue made anew."""
+  ip = pk.V4
+  spaces = [Netns("gone")]
+  def edit(c):
+    queue(c, "web0")["netns"] = spaces[-1].name
+  config = changed(standard_config(queues=QUEUES), edit)
+  try:
+    with World(config) as w:
+      flood = Flood(w, [pk.udp(ip.C, ip.VIPB, 2000 + i, 443, payload=b"f" * 200) for i in range(64)])
+      flood.start()
+      try:
+        for _ in range(10):
+          spaces[-1].close()
+          others_lose_nothing(w, ip)
+          spaces.append(Netns("gone"))
+          config = changed(standard_config(queues=QUEUES), edit)
+          w.apply(config)
+          w.check_standing()
+          assert spaces[-1].has_link("web0"), "the queue is not in its new namespace"
+      finally:
+        flood.stop()
+  finally:
+    for space in spaces:
+      space.close()
+
+
+def _testpmd(directory, name, vdev):
+  """A DPDK program on the far end of a shared-memory queue: it swaps addresses and sends back."""
+  return subprocess.Popen(
+      ["dpdk-testpmd", "--no-huge", "-m", "256", "--no-pci", "-l", "0", f"--file-prefix={name}", f"--vdev={vdev}", "--",
+       "--forward-mode=5tswap", "--auto-start", "--no-mlockall", "--stats-period=0"], stdin=subprocess.PIPE,
+      stdout=open(directory / f"{name}.log", "ab"), stderr=subprocess.STDOUT, start_new_session=True)
+
+
+@pytest.mark.parametrize("kind", ["memif", "vhost"])
+def test_ADV_85_a_shared_memory_peer_is_killed_ten_times_under_load(kind, tmp_path):
+  ip, path = pk.V4, tmp_path / "q.sock"
+  device = f"memif:{path},role=server,id=0" if kind == "memif" else f"vhost:{path}"
+  vdev = (f"net_memif0,role=client,id=0,socket={path},socket-abstract=no" if kind == "memif" else
+          f"net_virtio_user0,path={path},queues=1,server=0")
+  config = changed(standard_config(queues=QUEUES), lambda c: queue(c, "web0").update(device=device))
+  with World(config) as w:
+    flood = Flood(w, [pk.udp(ip.C, ip.VIPB, 2000 + i, 443, payload=b"f" * 200) for i in range(64)])
+    flood.start()
+    connected = 0
+    try:
+      for i in range(10):
+        peer = _testpmd(tmp_path, f"gwbb{os.getpid()}{kind}{i}", vdev)
+        try:
+          before, end = w.counters()["delivered"], time.monotonic() + 6
+          while time.monotonic() < end and w.counters()["delivered"] < before + 500:
+            assert peer.poll() is None, (tmp_path / f"gwbb{os.getpid()}{kind}{i}.log").read_text()[-2000:]
+            time.sleep(0.05)
+          connected += w.counters()["delivered"] >= before + 500
+        finally:
+          peer.send_signal(signal.SIGKILL)
+          peer.wait()
+        others_lose_nothing(w, ip)
+        w.check_standing()
+    finally:
+      flood.stop()
+    assert connected == 10, f"the peer was served {connected} times of 10"
