@@ -123,14 +123,14 @@ absl::Status SteeringProgram::Publish(const SteeringTables& tables) {
 }
 
 absl::Status SteeringProgram::Attach(const std::string& interface_name,
-                                     const std::string& pin_path) {
+                                     const std::string& pin_folder) {
   if (!sync_->published()) {
     return absl::FailedPreconditionError(
         absl::StrCat(interface_name, ": no steering tables published yet"));
   }
   // XDP first: it has one owner at a time, so a second process is refused
   // before it has touched the first one's filter.
-  auto xdp = XdpAttachment::Attach(interface_name, steer_fd(), pin_path);
+  auto xdp = XdpAttachment::Attach(interface_name, steer_fd(), pin_folder);
   if (!xdp.ok()) return xdp.status();
   auto tc = TcAttachment::Attach(interface_name, TcSide::kEgress, egress_fd());
   if (!tc.ok()) return tc.status();

@@ -40,9 +40,9 @@ class SteeringProgram {
   // FailedPrecondition before the first Publish: programs without tables
   // would pass what is ours and stop what is the kernel's.
   // What a crashed run has left is replaced; another's XDP program is refused.
-  // With `pin_path`, the XDP program outlives a crash: see XdpAttachment.
+  // With `pin_folder`, the XDP program outlives a crash: see XdpAttachment.
   absl::Status Attach(const std::string& interface_name,
-                      const std::string& pin_path = "");
+                      const std::string& pin_folder = "");
   void Detach();
   // For an upgrade: destruction leaves tc filter and pinned link in place, for
   // the successor to replace.

@@ -7,6 +7,7 @@
 #include <net/if.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -133,16 +134,24 @@ Link TakeOver(const std::string& pin_path, int ifindex, int program_fd) {
   return {-1, XdpMode::kNative};
 }
 
+// Pins have no dots, interfaces no colons in their names. "": no pin.
+std::string PinPath(const std::string& pin_folder, std::string name) {
+  if (pin_folder.empty()) return "";
+  std::replace(name.begin(), name.end(), '.', ':');
+  return absl::StrCat(pin_folder, "/", name);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<XdpAttachment>> XdpAttachment::Attach(
     const std::string& interface_name, int program_fd,
-    const std::string& pin_path) {
+    const std::string& pin_folder) {
   const auto ifindex = static_cast<int>(if_nametoindex(interface_name.c_str()));
   if (ifindex == 0) {
     return absl::NotFoundError(
         absl::StrCat("no interface \"", interface_name, "\" here"));
   }
+  const std::string pin_path = PinPath(pin_folder, interface_name);
   if (!pin_path.empty()) {
     const Link taken = TakeOver(pin_path, ifindex, program_fd);
     if (taken.fd >= 0) {

@@ -17,15 +17,15 @@ enum class XdpMode : uint8_t { kNative, kGeneric };
 class XdpAttachment {
  public:
   // Native, else generic. The link goes when its owner dies, cleanly or not,
-  // unless it is pinned: with `pin_path` (on a bpffs, which is mounted on the
-  // path's folder when there is none) a crash leaves the program in place. It
-  // then drops what is ours, and the next Attach to the same path takes the
-  // link over and exchanges the program in one step.
+  // unless it is pinned: with `pin_folder` (on a bpffs; one is mounted there if
+  // it is not) a crash leaves the program in place. It then drops what is ours,
+  // and the next Attach with the same folder takes the link over and exchanges
+  // the program in one step. "": no pin.
   // An XDP program that a crashed run left without a link is replaced; anybody
   // else's is refused, and so is a second live owner.
   static absl::StatusOr<std::unique_ptr<XdpAttachment>> Attach(
       const std::string& interface_name, int program_fd,
-      const std::string& pin_path);
+      const std::string& pin_folder);
   ~XdpAttachment();
   XdpAttachment(const XdpAttachment&) = delete;
   XdpAttachment& operator=(const XdpAttachment&) = delete;

@@ -161,18 +161,16 @@ class PinTest : public AttachTest {
     char folder[] = "/tmp/godwit-pin-XXXXXX";
     ASSERT_NE(nullptr, mkdtemp(folder));
     folder_ = folder;
-    pin_path_ = folder_ + "/up0";
   }
   void TearDown() override {
     // The bpffs is gone, so that only an empty folder is left.
     EXPECT_TRUE(std::filesystem::remove(folder_));
   }
   std::string folder_;
-  std::string pin_path_;
 };
 
 TEST_F(PinTest, OutlivesACrashAndDropsWhatIsOurs) {
-  AttachAndCrash(pin_path_);
+  AttachAndCrash(folder_);
   usleep(200'000);
   const uint32_t orphan = XdpProgramId(kUplink);
   EXPECT_NE(0U, orphan);
@@ -188,7 +186,7 @@ TEST_F(PinTest, OutlivesACrashAndDropsWhatIsOurs) {
   EXPECT_FALSE(kernel.Receives(Payload(2)));
 
   auto successor = Load();
-  const absl::Status status = successor->Attach(kUplink, pin_path_);
+  const absl::Status status = successor->Attach(kUplink, folder_);
   ASSERT_TRUE(status.ok()) << status;
   EXPECT_EQ(XdpMode::kNative, successor->mode());
   EXPECT_NE(orphan, XdpProgramId(kUplink));
@@ -198,7 +196,7 @@ TEST_F(PinTest, OutlivesACrashAndDropsWhatIsOurs) {
 
 TEST_F(PinTest, IsLeftToASuccessorOnRequest) {
   auto program = Load();
-  ASSERT_TRUE(program->Attach(kUplink, pin_path_).ok());
+  ASSERT_TRUE(program->Attach(kUplink, folder_).ok());
   const uint32_t id = XdpProgramId(kUplink);
   program->LeaveAttached();
   program.reset();
@@ -206,21 +204,28 @@ TEST_F(PinTest, IsLeftToASuccessorOnRequest) {
   EXPECT_EQ(id, XdpProgramId(kUplink));
   EXPECT_THAT(Filters("egress"), HasSubstr("godwit_egress"));
   auto successor = Load();
-  ASSERT_TRUE(successor->Attach(kUplink, pin_path_).ok());
+  ASSERT_TRUE(successor->Attach(kUplink, folder_).ok());
   successor.reset();
   ExpectNothingIsLeft();
 }
 
 TEST_F(PinTest, OfAnInterfaceThatIsGoneIsReplaced) {
-  AttachAndCrash(pin_path_);
+  AttachAndCrash(folder_);
   Shell("ip link del up0");
   Shell("ip link add up0 type veth peer name peer0");
   auto program = Load();
-  const absl::Status status = program->Attach(kUplink, pin_path_);
+  const absl::Status status = program->Attach(kUplink, folder_);
   ASSERT_TRUE(status.ok()) << status;
   EXPECT_NE(0U, XdpProgramId(kUplink));
   program.reset();
   ExpectNothingIsLeft();
+}
+
+TEST_F(PinTest, TakesAnInterfaceWithADotInItsName) {
+  Shell("ip link add up.7 type veth peer name peer7");
+  auto program = Load();
+  const absl::Status status = program->Attach("up.7", folder_);
+  EXPECT_TRUE(status.ok()) << status;
 }
 
 }  // namespace
