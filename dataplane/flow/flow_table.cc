@@ -10,16 +10,6 @@ namespace {
 constexpr uint32_t kReservedShare = 8;
 // How far the search for an unanswered inbound flow looks.
 constexpr uint32_t kEvictionReach = 32;
-// The pools are built once, and blocks may change size while running.
-constexpr uint32_t kTypicalBlocks[] = {65536, 8192, 1024};
-
-size_t PoolBytes(uint32_t max_flows) {
-  size_t bytes = 0;
-  for (const uint32_t block : kTypicalBlocks) {
-    bytes = std::max(bytes, L4portPool::BytesFor(block, max_flows));
-  }
-  return (bytes + 63) & ~size_t{63};
-}
 
 }  // namespace
 
@@ -28,7 +18,7 @@ size_t FlowTable::MemoryFor(uint32_t max_flows) {
          BytesToTake<TimerWheel::Link>(max_flows) +
          BytesToTake<FlowNumber>(max_flows) +
          FlowIndex::BytesFor(FlowIndex::BucketsFor(uint64_t{max_flows} * 2)) +
-         2 * PoolBytes(max_flows);
+         2 * BytesToTake<std::byte>(L4portPool::BytesFor(max_flows));
 }
 
 FlowTable::FlowTable(const Options& options)
@@ -47,9 +37,9 @@ FlowTable::FlowTable(const Options& options)
   wheel_ = std::make_unique<TimerWheel>(links, options.now);
   free_ = Take<FlowNumber>(rest, options.max_flows);
   const auto make_pool = [&rest, &options] {
-    const auto memory = Take<std::byte>(rest, PoolBytes(options.max_flows));
-    return std::make_unique<L4portPool>(memory, std::span<const uint16_t>(),
-                                        options.max_flows,
+    const auto memory =
+        Take<std::byte>(rest, L4portPool::BytesFor(options.max_flows));
+    return std::make_unique<L4portPool>(memory, options.max_flows,
                                         RandomStream::SystemSeed());
   };
   l4ports_ = make_pool();

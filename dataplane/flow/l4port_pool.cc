@@ -14,6 +14,7 @@ namespace godwit {
 namespace {
 
 constexpr uint32_t kMaxBlock = 65536;
+constexpr uint32_t kSmallestBlock = 1024;  // that memory is made for
 constexpr uint32_t kWordBits = 64;
 
 constexpr uint32_t kGroupBits = 4096;  // bits whose clear ones are counted
@@ -34,7 +35,20 @@ void L4portBlock::Set(std::span<const uint16_t> l4ports) {
   for (uint32_t i = 0; i < size_; ++i) {
     GODWIT_CHECK(i == 0 || l4ports[i - 1] < l4ports[i]);
     l4ports_[i] = l4ports[i];
-    index_of_[l4ports[i]] = static_cast<uint16_t>(i);
+    indices_[l4ports[i]] = static_cast<uint16_t>(i);
+  }
+  for (uint32_t at = 0; at < kMaxBlock / kRun; ++at) {
+    const uint32_t first = at * kRun;
+    const uint32_t last = first + kRun - 1;
+    const bool run_of_l4ports =
+        last < size_ && l4ports_[last] - l4ports_[first] == kRun - 1;
+    l4port_of_run_[at] = run_of_l4ports ? l4ports_[first] : kNoRun;
+    index_of_run_[at] = kNoRun;
+    const uint32_t index = indices_[first];
+    const bool run_of_indices = index + kRun <= size_ &&
+                                l4ports_[index] == first &&
+                                l4ports_[index + kRun - 1] == last;
+    if (run_of_indices) index_of_run_[at] = static_cast<int32_t>(index);
   }
 }
 
@@ -51,47 +65,41 @@ L4portPool::Layout L4portPool::Layout::For(uint32_t block_size,
   return layout;
 }
 
-L4portPool::Sizes L4portPool::Sizes::For(uint32_t block_size,
-                                         uint32_t max_flows) {
-  const Layout layout = Layout::For(block_size, max_flows);
+L4portPool::Sizes L4portPool::Sizes::For(uint32_t max_flows) {
+  const Layout smallest = Layout::For(kSmallestBlock, max_flows);
   const Layout largest = Layout::For(kMaxBlock, max_flows);
   Sizes sizes;
-  // So many that chance fills a class to a 16th of dense_from only.
-  const uint64_t classes = uint64_t{16} * max_flows / layout.dense_from;
-  sizes.classes = static_cast<uint32_t>(
-      std::bit_ceil(std::clamp<uint64_t>(classes, 64, 1u << 22)));
-  sizes.dense = std::max(layout.dense_limit, largest.dense_limit);
+  // So many that chance alone makes no class heavy.
+  sizes.classes = std::bit_ceil(std::clamp(max_flows / 32, 64u, 65536u));
+  sizes.dense = smallest.dense_limit;
   sizes.buckets = FlowIndex::BucketsFor(uint64_t{2} * sizes.dense);
   // The last term: rounding never takes the last bitmap of a larger block.
   sizes.bitmap_words =
-      size_t{layout.dense_limit} * layout.stride + 2 * largest.stride;
+      size_t{smallest.dense_limit} * smallest.stride + 2 * largest.stride;
   return sizes;
 }
 
-size_t L4portPool::BytesFor(uint32_t block_size, uint32_t max_flows) {
-  const Sizes sizes = Sizes::For(block_size, max_flows);
+size_t L4portPool::BytesFor(uint32_t max_flows) {
+  const Sizes sizes = Sizes::For(max_flows);
   return BytesToTake<Class>(sizes.classes) + BytesToTake<Dense>(sizes.dense) +
          BytesToTake<uint64_t>(sizes.bitmap_words) +
          FlowIndex::BytesFor(sizes.buckets);
 }
 
-L4portPool::L4portPool(std::span<std::byte> memory,
-                       std::span<const uint16_t> block, uint32_t max_flows,
+L4portPool::L4portPool(std::span<std::byte> memory, uint32_t max_flows,
                        const RandomStream::Seed& seed)
-    : block_(block),
-      random_(seed),
+    : random_(seed),
       max_flows_(max_flows),
-      layout_(Layout::For(block_.size(), max_flows)),
-      classes_(godwit::Take<Class>(
-          memory, Sizes::For(block_.size(), max_flows).classes)),
-      dense_(godwit::Take<Dense>(memory,
-                                 Sizes::For(block_.size(), max_flows).dense)),
-      bitmaps_(godwit::Take<uint64_t>(
-          memory, Sizes::For(block_.size(), max_flows).bitmap_words)),
-      dense_index_(memory, Sizes::For(block_.size(), max_flows).buckets) {
+      layout_(Layout::For(0, max_flows)),
+      classes_(godwit::Take<Class>(memory, Sizes::For(max_flows).classes)),
+      dense_(godwit::Take<Dense>(memory, Sizes::For(max_flows).dense)),
+      bitmaps_(
+          godwit::Take<uint64_t>(memory, Sizes::For(max_flows).bitmap_words)),
+      dense_index_(memory, Sizes::For(max_flows).buckets) {
   GODWIT_CHECK(max_flows >= 1 && max_flows <= kMaxFlows);
   std::ranges::fill(classes_, Class{0, 0});
   std::ranges::fill(dense_, Dense{0, 0, false});
+  block_.Set({});
   ResetFreeList();
 }
 
@@ -120,6 +128,16 @@ void L4portPool::Free(uint64_t destination, uint16_t l4port) {
   const uint32_t index = block_.IndexOf(l4port);
   if (index != L4portBlock::kNotInBlock) Unmark(dense, index);
   if (of.live < layout_.dense_until || dense_[dense].taken == 0) Release(dense);
+}
+
+L4portPool::Candidate L4portPool::Draw(uint64_t destination) {
+  if (block_.size() == 0) return {kNone, 0};
+  uint32_t dense = kNone;
+  if (ClassOf(destination).dense != 0) dense = FindDense(destination);
+  if (dense != kNone && dense_[dense].taken == block_.size()) return {kNone, 0};
+  const uint32_t index =
+      dense == kNone ? random_.Below(block_.size()) : DrawClear(dense);
+  return {index, block_.L4portAt(index)};
 }
 
 uint32_t L4portPool::MakeDense(uint64_t destination, Class& of) {

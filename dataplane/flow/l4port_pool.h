@@ -20,8 +20,10 @@
 // means N live flows. When the class falls under N/32 the bitmap goes back.
 // Blocks of up to 64 need no bitmap: all of it is asked, in random order.
 //
-// Memory at N = 64512, F flows: at most F/(N/32) + 1 bitmaps of N/8 + 64
-// bytes: 4.1 bytes a flow; classes under 0.1. At N = 1008 (a 64th): 7.
+// Memory for F flows: at most F/(N/32) + 1 bitmaps of N/8 + N/1024 bytes, 4.1
+// bytes a flow whatever N; with classes and names of dense destinations 6. (As
+// much as a block of 1024 or more can use; a smaller one can have fewer dense
+// destinations than flows would allow.)
 //
 // Which l4port comes next can't be told from those before it (RFC 6056):
 // random_stream.h.
@@ -50,27 +52,42 @@ struct L4portResult {
 };
 
 // The l4ports one worker may give out: any set, numbered from 0 in ascending
-// order. 256 KiB.
+// order. 264 KiB, of which blocks that are mostly runs touch 8.
 class L4portBlock {
  public:
   static constexpr uint32_t kNotInBlock = UINT32_MAX;
 
-  L4portBlock() = default;
   // `l4ports` is ascending without repetition, 0 to 65536 of them.
-  explicit L4portBlock(std::span<const uint16_t> l4ports) { Set(l4ports); }
   void Set(std::span<const uint16_t> l4ports);
 
   uint32_t size() const { return size_; }
-  uint16_t L4portAt(uint32_t index) const { return l4ports_[index]; }
+  uint16_t L4portAt(uint32_t index) const {
+    const int32_t first = l4port_of_run_[index / kRun];
+    if (first != kNoRun) [[likely]] {
+      return static_cast<uint16_t>(static_cast<uint32_t>(first) + index % kRun);
+    }
+    return l4ports_[index];
+  }
   uint32_t IndexOf(uint16_t l4port) const {
-    const uint16_t index = index_of_[l4port];
+    const int32_t first = index_of_run_[l4port / kRun];
+    if (first != kNoRun) [[likely]] {
+      return static_cast<uint32_t>(first) + l4port % kRun;
+    }
+    const uint16_t index = indices_[l4port];
     return index < size_ && l4ports_[index] == l4port ? index : kNotInBlock;
   }
 
  private:
+  static constexpr uint32_t kRun = 64;
+  static constexpr int32_t kNoRun = -1;
+
   uint32_t size_ = 0;
+  // By the number / 64: where its first is, if all 64 are consecutive (and in
+  // the block), else kNoRun.
+  int32_t l4port_of_run_[65536 / kRun] = {};
+  int32_t index_of_run_[65536 / kRun] = {};
   uint16_t l4ports_[65536] = {};
-  uint16_t index_of_[65536] = {};
+  uint16_t indices_[65536] = {};
 };
 
 // Written by: the lcore whose block it is, alone. Protocols with blocks of
@@ -80,14 +97,14 @@ class L4portPool {
  public:
   static constexpr uint32_t kMaxFlows = (uint32_t{1} << 24) - 1;
 
-  // Bytes of memory for a block of about `block_size` l4ports and `max_flows`
-  // live flows, 1 to kMaxFlows.
-  static size_t BytesFor(uint32_t block_size, uint32_t max_flows);
+  // Bytes of memory for `max_flows` live flows, 1 to kMaxFlows.
+  static size_t BytesFor(uint32_t max_flows);
 
-  // `memory` is BytesFor(block.size(), max_flows) bytes or more, aligned to
-  // 64, stays the caller's and is cleared. The object itself has 0.4 MiB.
-  L4portPool(std::span<std::byte> memory, std::span<const uint16_t> block,
-             uint32_t max_flows, const RandomStream::Seed& seed);
+  // `memory` is BytesFor(max_flows) bytes or more, aligned to 64, stays the
+  // caller's and is cleared. The object itself has 0.4 MiB. The block is empty
+  // until SetBlock().
+  L4portPool(std::span<std::byte> memory, uint32_t max_flows,
+             const RandomStream::Seed& seed);
   L4portPool(const L4portPool&) = delete;
   L4portPool& operator=(const L4portPool&) = delete;
 
@@ -95,13 +112,28 @@ class L4portPool {
     __builtin_prefetch(&ClassOf(destination), 1);
   }
 
+  // What Allocate() would ask about first. Takes nothing. For a burst of new
+  // flows: Draw() for each and prefetch where is_used will look, then
+  // Allocate() each with its draw; the memory is then waited for once.
+  struct Candidate {
+    uint32_t index;   // kNone: nothing is free
+    uint16_t l4port;  // else this one, if it still is when it is asked about
+  };
+  Candidate Draw(uint64_t destination);
+
   // Takes a random free l4port of the block. is_used(l4port) says whether a
   // live flow has it towards this destination: exactly those flows for which
   // Free() is still to come, so the flow must be findable before the next
   // Allocate(), and a caller that can't store the flow calls Free(). Anything
-  // but kOk has taken nothing.
+  // but kOk has taken nothing. `first` is Draw()'s for this destination, since
+  // the last SetBlock().
   template <class IsUsed>
-  L4portResult Allocate(uint64_t destination, IsUsed&& is_used);
+  L4portResult Allocate(uint64_t destination, Candidate first,
+                        IsUsed&& is_used);
+  template <class IsUsed>
+  L4portResult Allocate(uint64_t destination, IsUsed&& is_used) {
+    return Allocate(destination, Draw(destination), is_used);
+  }
 
   // Counts a flow that Allocate() did not make in this process (state that
   // outlived its predecessor); it is findable already. Free() ends it too.
@@ -154,7 +186,7 @@ class L4portPool {
     uint32_t dense;
     uint32_t buckets;
     size_t bitmap_words;
-    static Sizes For(uint32_t block_size, uint32_t max_flows);
+    static Sizes For(uint32_t max_flows);
   };
 
   Class& ClassOf(uint64_t destination) const {
@@ -178,14 +210,18 @@ class L4portPool {
   }
 
   template <class IsUsed>
-  L4portResult AllocateDense(uint32_t dense, Class& of, IsUsed& is_used);
+  L4portResult AllocateDense(uint32_t dense, uint32_t first, Class& of,
+                             IsUsed& is_used);
   template <class IsUsed>
-  L4portResult AllocateFromWord(Class& of, IsUsed& is_used);
+  L4portResult AllocateFromWord(uint32_t first, Class& of, IsUsed& is_used);
 
   // kNone if there is no bitmap left.
   uint32_t MakeDense(uint64_t destination, Class& of);
   void Release(uint32_t dense);
   void ClearBitmap(uint32_t dense);
+  bool IsClear(uint32_t dense, uint32_t index) const {
+    return (BitmapOf(dense)[index / 64] >> (index % 64) & 1) == 0;
+  }
   void Mark(uint32_t dense, uint32_t index);
   void Unmark(uint32_t dense, uint32_t index);
   // A random index whose bit is clear; there must be one.
@@ -210,48 +246,62 @@ class L4portPool {
 };
 
 template <class IsUsed>
-L4portResult L4portPool::Allocate(uint64_t destination, IsUsed&& is_used) {
+L4portResult L4portPool::Allocate(uint64_t destination, Candidate first,
+                                  IsUsed&& is_used) {
+  if (first.index == kNone) first = Draw(destination);
+  if (first.index == kNone) return {L4portStatus::kExhausted, 0};
   Class& of = ClassOf(destination);
   if (of.dense != 0) {
     const uint32_t dense = FindDense(destination);
-    if (dense != kNone) return AllocateDense(dense, of, is_used);
+    if (dense != kNone) return AllocateDense(dense, first.index, of, is_used);
   }
-  if (block_.size() <= kWholeWord) return AllocateFromWord(of, is_used);
+  if (block_.size() <= kWholeWord) {
+    return AllocateFromWord(first.index, of, is_used);
+  }
+  uint32_t index = first.index;
   for (uint32_t draw = 0; draw < kMaxDraws; ++draw) {
-    const uint32_t index = random_.Below(block_.size());
     if (!is_used(block_.L4portAt(index))) return Take(of, index);
-    if (of.live < layout_.dense_from) continue;  // a 16th or less is taken
-    const uint32_t dense = MakeDense(destination, of);
-    if (dense == kNone) continue;
-    Mark(dense, index);
-    return AllocateDense(dense, of, is_used);
+    // Fewer: a 16th of the block or less is taken, the next draw will do.
+    if (of.live >= layout_.dense_from) {
+      const uint32_t dense = MakeDense(destination, of);
+      if (dense != kNone) {
+        Mark(dense, index);
+        return AllocateDense(dense, DrawClear(dense), of, is_used);
+      }
+    }
+    index = random_.Below(block_.size());
   }
   return {L4portStatus::kNoMemory, 0};
 }
 
-// Each turn sets a bit, whether it finds a free l4port or learns of a taken
-// one, so it ends.
+// Each turn but the first sets a bit, whether it finds a free l4port or learns
+// of a taken one, so it ends.
 template <class IsUsed>
-L4portResult L4portPool::AllocateDense(uint32_t dense, Class& of,
-                                       IsUsed& is_used) {
-  while (dense_[dense].taken < block_.size()) {
-    const uint32_t index = DrawClear(dense);
+L4portResult L4portPool::AllocateDense(uint32_t dense, uint32_t first,
+                                       Class& of, IsUsed& is_used) {
+  uint32_t index = first;
+  while (!IsClear(dense, index) || is_used(block_.L4portAt(index))) {
     Mark(dense, index);
-    if (!is_used(block_.L4portAt(index))) return Take(of, index);
+    if (dense_[dense].taken == block_.size()) {
+      return {L4portStatus::kExhausted, 0};
+    }
+    index = DrawClear(dense);
   }
-  return {L4portStatus::kExhausted, 0};
+  Mark(dense, index);
+  return Take(of, index);
 }
 
 template <class IsUsed>
-L4portResult L4portPool::AllocateFromWord(Class& of, IsUsed& is_used) {
-  if (block_.size() == 0) return {L4portStatus::kExhausted, 0};
+L4portResult L4portPool::AllocateFromWord(uint32_t first, Class& of,
+                                          IsUsed& is_used) {
   uint64_t untried = ~uint64_t{0} >> (kWholeWord - block_.size());
-  while (untried != 0) {
-    const uint32_t index = RandomBitOf(untried);
-    if (!is_used(block_.L4portAt(index))) return Take(of, index);
+  uint32_t index = first;
+  while (is_used(block_.L4portAt(index))) {
     untried &= ~(uint64_t{1} << index);
+    if (untried == 0) return {L4portStatus::kExhausted, 0};
+    index = RandomBitOf(untried);
   }
-  return {L4portStatus::kExhausted, 0};
+  return Take(of, index);
 }
 
 template <class IsUsed>

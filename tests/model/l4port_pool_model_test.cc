@@ -42,12 +42,13 @@ class Model {
   Model(uint32_t block_size, uint32_t max_flows, uint64_t seed)
       : random_(seed),
         max_flows_(max_flows),
-        memory_(BigMemory::Map(L4portPool::BytesFor(block_size, max_flows),
-                               HugePages::kOff)) {
+        memory_(
+            BigMemory::Map(L4portPool::BytesFor(max_flows), HugePages::kOff)) {
     const std::vector<uint16_t> block = DrawBlock(block_size, random_);
     block_.insert(block.begin(), block.end());
-    pool_ = std::make_unique<L4portPool>(memory_.bytes(), block, max_flows,
+    pool_ = std::make_unique<L4portPool>(memory_.bytes(), max_flows,
                                          PoolSeed(seed));
+    pool_->SetBlock(block);
     for (uint64_t& destination : destinations_) destination = random_();
   }
 
@@ -170,9 +171,10 @@ class Exhaustive {
   static constexpr uint32_t kOriginators = 3;
 
   explicit Exhaustive(uint64_t seed)
-      : memory_(BigMemory::Map(L4portPool::BytesFor(16, 64), HugePages::kOff)),
-        pool_(std::make_unique<L4portPool>(memory_.bytes(), Block(), 64,
-                                           PoolSeed(seed))) {
+      : memory_(BigMemory::Map(L4portPool::BytesFor(64), HugePages::kOff)),
+        pool_(
+            std::make_unique<L4portPool>(memory_.bytes(), 64, PoolSeed(seed))) {
+    pool_->SetBlock(Block());
     // Thirteen are taken beforehand, so that twelve steps can exhaust it.
     for (int i = 0; i < 13; ++i) Take(kOriginators);
   }

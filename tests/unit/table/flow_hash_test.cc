@@ -138,7 +138,7 @@ TEST(FlowHashTest, EveryKeyBitReachesEveryHashBit) {
       const uint64_t before = hash(key.data());
       key[bit / 8] ^= static_cast<uint8_t>(1 << (bit % 8));
       const uint64_t changed = before ^ hash(key.data());
-      for (size_t i = 0; i < 64; ++i) flips[i] += (changed >> i) & 1;
+      for (size_t i = 0; i < 64; ++i) flips[i] += static_cast<int>(changed >> i & 1);
     }
     for (size_t i = 0; i < 64; ++i) {
       ASSERT_NEAR(flips[i] / double{kDraws}, 0.5, 0.07)
