@@ -115,6 +115,7 @@ class World:
     else:
       veth(self.n, "wan0", self.w, "far0", self.mtu)
     if self.kind == "xdp":    # the kernel keeps this interface: it is configured as any other
+      self.n.set_interface("ipv4", "wan0", "arp_announce", 2)    # and its owner keeps service addresses out of ARP
       self.n.ip("addr", "add", f"{pk.V4.U}/{pk.V4.plen}", "dev", "wan0")
       self.n.ip("addr", "add", f"{pk.V6.U}/{pk.V6.plen}", "dev", "wan0", "nodad")
       self.n.ip("route", "replace", "default", "via", pk.V4.GW, "dev", "wan0")
