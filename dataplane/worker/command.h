@@ -40,6 +40,7 @@ struct Command {
   FlowKey key;
   std::vector<FlowRecord> records;  // reserved by the asker
   uint64_t matched = 0;
+  uint64_t inbound = 0;  // of those
   uint32_t cursor = 0;
   std::atomic<bool> done{false};
 };

@@ -60,7 +60,10 @@ void Worker::Run() {
   options_.publisher->Join(options_.index);
   uint32_t idle_turns = 0;
   while (!stop_.load(std::memory_order_acquire)) {
-    idle_turns = Turn() == 0 ? idle_turns + 1 : 0;
+    const bool idle = Turn() == 0;
+    turns_.store(turns() + 1, std::memory_order_relaxed);
+    if (!idle) busy_turns_.store(busy_turns() + 1, std::memory_order_relaxed);
+    idle_turns = idle ? idle_turns + 1 : 0;
     if (idle_turns != 0) Rest(idle_turns);
   }
   options_.publisher->Leave(options_.index);
@@ -178,6 +181,7 @@ void Worker::Obey(const Snapshot& snapshot) {
   FlowTable& flows = *context_.flows;
   const auto record = [&](const Flow& flow) {
     ++command->matched;
+    if (flow.kind == FlowKind::kInbound) ++command->inbound;
     if (command->records.size() == command->records.capacity()) return;
     const uint32_t timeout = TimeoutOf(snapshot.nat->timeouts, flow);
     const uint32_t left = TickAfter(flow.deadline, context_.now)

@@ -61,6 +61,12 @@ class Worker {
     command_.store(command, std::memory_order_release);
   }
 
+  // Any thread; since start.
+  uint64_t turns() const { return turns_.load(std::memory_order_relaxed); }
+  uint64_t busy_turns() const {
+    return busy_turns_.load(std::memory_order_relaxed);
+  }
+
   Context& context() { return context_; }
 
  private:
@@ -78,6 +84,8 @@ class Worker {
   std::unique_ptr<std::array<TxBatch, kMaxDevices>> tx_;
   std::atomic<bool> stop_{false};
   std::atomic<Command*> command_{nullptr};
+  std::atomic<uint64_t> turns_{0};  // written by the worker alone
+  std::atomic<uint64_t> busy_turns_{0};
   uint64_t generation_ = 0;
   uint32_t plan_version_ = UINT32_MAX;
   uint16_t epoch_ = 0;

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// godwitd: wiring in order of start, undone in reverse. Decides nothing.
+#include <signal.h>
+#include <systemd/sd-daemon.h>
+
+#include <CLI/CLI.hpp>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "control/intent/defaults.h"
+#include "control/intent/load.h"
+#include "control/intent/machine.h"
+#include "control/intent/validate.h"
+#include "control/server/control_thread.h"
+#include "control/server/log.h"
+#include "control/server/metrics.h"
+#include "control/server/service.h"
+#include "control/server/version.h"
+#include "dataplane/device/eal.h"
+#include "dataplane/device/mbuf_pool.h"
+#include "dataplane/stage/burst.h"
+
+namespace godwit {
+namespace {
+
+// Buffers: rings of the devices there are, and of as many again that may be
+// added while running.
+constexpr uint32_t kRingSlots = 2 * 1024;
+constexpr uint32_t kSpareDevices = 8;
+
+struct Options {
+  std::string config = "/etc/godwit/godwit.yaml";
+  std::string socket;
+};
+
+absl::StatusOr<std::string> ReadFile(const std::string& filename) {
+  std::ifstream in(filename, std::ios::binary);
+  if (!in) {
+    return absl::NotFoundError(absl::StrCat(filename, ": can't be read"));
+  }
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+EalOptions EalOptionsOf(const api::Config& config, unsigned workers) {
+  EalOptions options;
+  const api::Dataplane& dataplane = config.dataplane();
+  options.workers = workers;
+  options.worker_cpus.assign(dataplane.cpus().begin(), dataplane.cpus().end());
+  switch (dataplane.hugepages()) {
+    case api::Dataplane::REQUIRED:
+      options.hugepages = EalOptions::Hugepages::kRequired;
+      break;
+    case api::Dataplane::OFF:
+      options.hugepages = EalOptions::Hugepages::kOff;
+      break;
+    default:
+      options.hugepages = EalOptions::Hugepages::kAuto;
+      break;
+  }
+  options.extra_args.assign(dataplane.eal_args().begin(),
+                            dataplane.eal_args().end());
+  const auto add_pci = [&options](const std::string& text) {
+    const DeviceSpecResult parsed = ParseDeviceSpec(text);
+    if (parsed.spec && parsed.spec->kind == DeviceSpec::Kind::kPci) {
+      options.pci_devices.push_back(parsed.spec->target);
+    }
+  };
+  for (const api::Uplink& uplink : config.uplinks()) add_pci(uplink.device());
+  for (const api::Queue& queue : config.queues()) add_pci(queue.device());
+  return options;
+}
+
+// More workers than CPUs share them, so none may keep one to itself.
+Idle IdleOf(const api::Dataplane& dataplane, unsigned workers) {
+  if (dataplane.idle() == api::Dataplane::ADAPTIVE) return Idle::kAdaptive;
+  return workers > static_cast<unsigned>(dataplane.cpus_size()) ? Idle::kYield
+                                                                : Idle::kPoll;
+}
+
+HugePages HugePagesOf(const api::Dataplane& dataplane) {
+  switch (dataplane.hugepages()) {
+    case api::Dataplane::REQUIRED:
+      return HugePages::kRequired;
+    case api::Dataplane::OFF:
+      return HugePages::kOff;
+    default:
+      return HugePages::kAuto;
+  }
+}
+
+absl::Status Serve(const Options& options, const LoadedConfig& loaded,
+                   const sigset_t& signals) {
+  const api::Config config =
+      WithMachineDefaults(WithDefaults(loaded.config), ReadMachine());
+  const api::Dataplane& dataplane = config.dataplane();
+  const unsigned workers = dataplane.workers();
+  EalOptions eal = EalOptionsOf(config, workers);
+  const uint32_t devices =
+      static_cast<uint32_t>(2 * config.uplinks_size() + config.queues_size()) +
+      kSpareDevices;
+  MbufPoolOptions pool_options;
+  pool_options.name = "godwit";
+  pool_options.count = MbufCount(uint64_t{devices} * kRingSlots, workers);
+  pool_options.meta_size = sizeof(PacketTag);
+  eal.memory_mib =
+      256 + 4 * MbufPoolMib(pool_options.count, pool_options.meta_size,
+                            pool_options.data_room);
+  const auto mode = StartEal(eal);
+  if (!mode.ok()) return mode.status();
+  Log(mode->note);
+  const auto pool = CreateMbufPool(pool_options);
+  if (!pool.ok()) return pool.status();
+  WorkerSet::Options set_options;
+  set_options.workers = workers;
+  set_options.max_flows = dataplane.max_flows();
+  set_options.idle = IdleOf(dataplane, workers);
+  set_options.huge_pages = HugePagesOf(dataplane);
+  set_options.pool = *pool;
+  auto set = WorkerSet::Create(set_options);
+  if (!set.ok()) return set.status();
+  DeviceSet device_set({workers, *pool});
+  ControlThread control({options.config, set->get(), &device_set});
+  absl::Status status = control.Begin(loaded);
+  if (status.ok()) status = (*set)->Start();
+  std::unique_ptr<ControlServer> server;
+  std::unique_ptr<MetricsServer> metrics;
+  if (status.ok()) {
+    auto started = ControlServer::Start(config.control(), control);
+    status = started.status();
+    if (started.ok()) server = *std::move(started);
+  }
+  if (status.ok()) {
+    auto started = MetricsServer::Start(config.metrics(), control);
+    status = started.status();
+    if (started.ok()) metrics = *std::move(started);
+  }
+  std::thread signal_thread;
+  if (status.ok()) {
+    if (!server->warning().empty()) Log(server->warning());
+    for (const std::string& warning : loaded.warnings) Log(warning);
+    signal_thread = std::thread([&control, &signals] {
+      int signal_number = 0;
+      sigwait(&signals, &signal_number);
+      Log("stopping: ", strsignal(signal_number));
+      sd_notify(0, "STOPPING=1");
+      control.Stop();
+    });
+    Log("ready: ", workers, workers == 1 ? " worker" : " workers");
+    sd_notify(0, "READY=1");
+  } else {
+    control.Stop();
+  }
+  control.Run([&] {
+    metrics.reset();
+    if (server != nullptr) server->Shutdown();
+    (*set)->Stop();
+  });
+  if (signal_thread.joinable()) signal_thread.join();
+  return status;
+}
+
+int Main(int argc, char** argv) {
+  Options options;
+  CLI::App app("godwitd: the dataplane of an anycast node");
+  app.add_option("--config", options.config, "the configuration file");
+  app.add_option("--socket", options.socket,
+                 "the control socket, in place of control.socket");
+  app.set_version_flag("--version", kVersion);
+  CLI11_PARSE(app, argc, argv);
+  // Blocked here, so that every thread made later leaves them to sigwait.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  const auto text = ReadFile(options.config);
+  if (!text.ok()) {
+    Log(text.status().message());
+    return 1;
+  }
+  auto loaded = LoadConfig(*text, options.config);
+  if (!loaded.ok()) {
+    std::fprintf(stderr, "%s\n",
+                 std::string(loaded.status().message()).c_str());
+    return 1;
+  }
+  if (!options.socket.empty()) {
+    loaded->config.mutable_control()->set_socket(options.socket);
+  }
+  const absl::Status served = Serve(options, *loaded, signals);
+  if (!served.ok()) {
+    std::fprintf(stderr, "%s\n", std::string(served.message()).c_str());
+    return 1;
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace godwit
+
+int main(int argc, char** argv) { return godwit::Main(argc, argv); }

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// A change is one transaction: what can fail is done first and can be undone;
+// then one snapshot, then what is no longer needed goes.
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "control/intent/defaults.h"
+#include "control/intent/machine.h"
+#include "control/intent/validate.h"
+#include "control/plumb/link.h"
+#include "control/plumb/queue_netns.h"
+#include "control/server/control_thread.h"
+#include "control/server/log.h"
+
+namespace godwit {
+namespace {
+
+template <class List>
+int IndexOf(const List& list, const std::string& name) {
+  for (int i = 0; i < list.size(); ++i) {
+    if (list.Get(i).name() == name) return i;
+  }
+  return -1;
+}
+
+template <class Item, class List>
+bool SameDevice(const List& list, const Item& item) {
+  const int at = IndexOf(list, item.name());
+  return at >= 0 &&
+         DeviceSet::Signature(list.Get(at)) == DeviceSet::Signature(item);
+}
+
+absl::Status AtPath(const char* list, int index, const std::string& device,
+                    const absl::Status& status) {
+  return absl::Status(absl::StatusCode::kInvalidArgument,
+                      absl::StrCat(list, "[", index, "].device: \"", device,
+                                   "\": ", status.message()));
+}
+
+}  // namespace
+
+absl::Status ControlThread::CheckHere(const LoadedConfig& loaded) {
+  Findings findings = RefuseNotSupportedYet(loaded.config);
+  const Findings machine = CheckMachine(loaded.config, ReadMachine());
+  findings.errors.insert(findings.errors.end(), machine.errors.begin(),
+                         machine.errors.end());
+  return ToStatus(findings.errors, loaded.source);
+}
+
+// What was made once, at start.
+absl::Status ControlThread::CheckUnchangeable(const api::Config& next) const {
+  if (snapshot_ == nullptr) return absl::OkStatus();
+  std::vector<std::string> errors;
+  const auto check = [&errors](const char* path, const std::string& before,
+                               const std::string& after) {
+    if (before == after) return;
+    errors.push_back(
+        absl::StrCat(path, ": can't change while the daemon runs: restart it"));
+  };
+  check("dataplane", full_.dataplane().SerializeAsString(),
+        next.dataplane().SerializeAsString());
+  check("control", full_.control().SerializeAsString(),
+        next.control().SerializeAsString());
+  check("metrics", full_.metrics().SerializeAsString(),
+        next.metrics().SerializeAsString());
+  if (errors.empty()) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrJoin(errors, "\n"));
+}
+
+absl::Status ControlThread::OpenDevices(const api::Config& next,
+                                        DeviceMap& uplinks, DeviceMap& queues) {
+  for (int i = 0; i < next.uplinks_size(); ++i) {
+    const api::Uplink& uplink = next.uplinks(i);
+    if (uplinks_.contains(uplink.name())) continue;
+    auto device = options_.devices->Open(uplink, SteeringFor(next));
+    if (!device.ok()) {
+      return AtPath("uplinks", i, uplink.device(), device.status());
+    }
+    Log("uplink ", uplink.name(), ": ", uplink.device(), ", ",
+        (*device)->port->driver(), ", ", MacToString((*device)->mac));
+    uplinks[uplink.name()] = *std::move(device);
+  }
+  for (int i = 0; i < next.queues_size(); ++i) {
+    const api::Queue& queue = next.queues(i);
+    if (queues_.contains(queue.name())) continue;
+    auto device =
+        options_.devices->Open(queue, AddressesOf(next, queue.name()));
+    if (!device.ok()) {
+      return AtPath("queues", i, queue.device(), device.status());
+    }
+    Log("queue ", queue.name(), ": ", queue.device(), ", ",
+        (*device)->port->driver(), ", ", MacToString((*device)->mac));
+    queues[queue.name()] = *std::move(device);
+  }
+  return absl::OkStatus();
+}
+
+// Devices whose settings change must be closed before they can be opened
+// again: the workers let go of them first. Flows stay, they name queues.
+absl::Status ControlThread::ReopenChanged(const api::Config& next) {
+  DeviceMap closing;
+  for (const api::Uplink& uplink : next.uplinks()) {
+    if (!uplinks_.contains(uplink.name()) ||
+        SameDevice(full_.uplinks(), uplink)) {
+      continue;
+    }
+    closing["uplink " + uplink.name()] = std::move(uplinks_[uplink.name()]);
+    uplinks_.erase(uplink.name());
+  }
+  for (const api::Queue& queue : next.queues()) {
+    if (!queues_.contains(queue.name()) || SameDevice(full_.queues(), queue)) {
+      continue;
+    }
+    closing["queue " + queue.name()] = std::move(queues_[queue.name()]);
+    queues_.erase(queue.name());
+  }
+  if (closing.empty()) return absl::OkStatus();
+  UpdateLiveness(full_);
+  const absl::Status published = Publish(full_, /*config_changed=*/true);
+  for (auto& [name, device] : closing) {
+    compiler_.Unlearn(device->id);
+    options_.devices->Close(std::move(device));
+  }
+  return published;
+}
+
+absl::Status ControlThread::PlumbAddresses(const api::Config& next) {
+  for (const api::Queue& queue : next.queues()) {
+    if (queue.netns().empty() || !queues_.contains(queue.name())) continue;
+    const std::vector<IpAddress> wanted = AddressesOf(next, queue.name());
+    if (wanted == AddressesOf(full_, queue.name())) continue;
+    const absl::Status status = SetServiceAddresses(queue.netns(), wanted);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+void ControlThread::CloseUnused(const api::Config& next) {
+  for (auto it = uplinks_.begin(); it != uplinks_.end();) {
+    if (IndexOf(next.uplinks(), it->first) >= 0) {
+      ++it;
+      continue;
+    }
+    Log("uplink ", it->first, ": closed");
+    options_.devices->Close(std::move(it->second));
+    it = uplinks_.erase(it);
+  }
+  for (auto it = queues_.begin(); it != queues_.end();) {
+    if (IndexOf(next.queues(), it->first) >= 0) {
+      ++it;
+      continue;
+    }
+    Log("queue ", it->first, ": closed");
+    compiler_.Unlearn(it->second->id);
+    options_.devices->Close(std::move(it->second));
+    it = queues_.erase(it);
+  }
+}
+
+absl::StatusOr<api::ChangeReply> ControlThread::Change(
+    const LoadedConfig& loaded) {
+  absl::Status status = CheckHere(loaded);
+  if (!status.ok()) return status;
+  const Machine machine = ReadMachine();
+  const api::Config next =
+      WithMachineDefaults(WithDefaults(loaded.config), machine);
+  status = CheckUnchangeable(next);
+  if (!status.ok()) return status;
+  const EgressPorts egress_before = egress_;
+  if (snapshot_ == nullptr ||
+      full_.egress().SerializeAsString() != next.egress().SerializeAsString() ||
+      full_.node().SerializeAsString() != next.node().SerializeAsString()) {
+    egress_ = ChooseEgressPorts(next);
+  }
+  status = ReopenChanged(next);
+  DeviceMap new_uplinks;
+  DeviceMap new_queues;
+  if (status.ok()) status = OpenDevices(next, new_uplinks, new_queues);
+  if (status.ok()) status = PlumbAddresses(next);
+  if (!status.ok()) {
+    for (auto& [name, device] : new_queues) {
+      options_.devices->Close(std::move(device));
+    }
+    for (auto& [name, device] : new_uplinks) {
+      options_.devices->Close(std::move(device));
+    }
+    egress_ = egress_before;
+    if (snapshot_ == nullptr) return status;
+    // Back to what was: devices that had to be closed first are opened again.
+    const absl::Status reopened = OpenDevices(full_, new_uplinks, new_queues);
+    if (!reopened.ok()) Log("taking the change back: ", reopened.message());
+    PlumbAddresses(full_).IgnoreError();
+    uplinks_.merge(new_uplinks);
+    queues_.merge(new_queues);
+    UpdateLiveness(full_);
+    Republish("a change was taken back");
+    return status;
+  }
+  uplinks_.merge(new_uplinks);
+  queues_.merge(new_queues);
+  UpdateLiveness(next);
+  for (auto& [name, device] : uplinks_) {
+    if (device->steering == nullptr) continue;
+    SteeringTables tables = SteeringFor(next);
+    const int at = IndexOf(next.uplinks(), name);
+    if (at < 0) continue;
+    tables.vlan = static_cast<uint16_t>(next.uplinks(at).vlan());
+    const auto tap = IfIndex(device->tap_name);
+    if (tap.ok()) tables.kernel_queue_ifindex = static_cast<uint32_t>(*tap);
+    status = device->steering->Publish(tables);
+    if (!status.ok()) Log("uplink ", name, ": ", status.message());
+  }
+  status = Publish(next, /*config_changed=*/true);
+  if (!status.ok()) return status;
+  const api::Config before = full_;
+  config_ = loaded.config;
+  full_ = next;
+  CloseUnused(next);
+  api::ChangeReply reply;
+  reply.set_generation(snapshot_->generation);
+  reply.set_message(absl::StrCat("ok, generation ", snapshot_->generation));
+  for (const std::string& warning : loaded.warnings) {
+    *reply.add_warnings() = warning;
+  }
+  return reply;
+}
+
+absl::StatusOr<api::ChangeReply> ControlThread::ChangeTo(api::Config config) {
+  const absl::StatusOr<LoadedConfig> loaded = CheckConfig(std::move(config));
+  if (!loaded.ok()) return loaded.status();
+  return Change(*loaded);
+}
+
+}  // namespace godwit

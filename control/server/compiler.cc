@@ -1,0 +1,468 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "control/server/compiler.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "control/intent/port_spec.h"
+#include "dataplane/net/headers.h"
+
+namespace godwit {
+namespace {
+
+// Room for the numbers of a table by id.
+template <class T>
+T& At(std::vector<T>& table, size_t id) {
+  if (table.size() <= id) table.resize(id + 1);
+  return table[id];
+}
+
+Hop HopOf(api::Hop hop) {
+  return hop == api::ROUTER ? Hop::kRouter : Hop::kHost;
+}
+
+Martians MartiansOf(api::Uplink::Martians martians) {
+  switch (martians) {
+    case api::Uplink::STRICT:
+      return Martians::kStrict;
+    case api::Uplink::OFF:
+      return Martians::kOff;
+    default:
+      return Martians::kBasic;
+  }
+}
+
+Originate OriginateOf(api::Service::Originate originate) {
+  switch (originate) {
+    case api::Service::VIP:
+      return Originate::kVip;
+    case api::Service::DENY:
+      return Originate::kDeny;
+    default:
+      return Originate::kUnicast;
+  }
+}
+
+// Which worker polls which rxq, and whose txq each worker's frames take. The
+// device's number shifts the start, so that one-queue devices spread.
+void ShareLanes(const EthPort& port, DeviceId id, unsigned workers,
+                Device& device) {
+  device.rx.assign(workers, {});
+  device.tx.assign(workers, {});
+  device.tx_owner.assign(workers, 0);
+  if (!port.running()) return;
+  const std::vector<EthQueue>& rxqs = port.rxqs();
+  for (size_t i = 0; i < rxqs.size(); ++i) {
+    device.rx[(id + i) % workers].push_back({rxqs[i].eth_port, rxqs[i].index});
+  }
+  const std::vector<EthQueue>& txqs = port.txqs();
+  const size_t own = std::min<size_t>(txqs.size(), workers);
+  for (unsigned worker = 0; worker < workers; ++worker) {
+    const size_t txq = (worker + workers - id % workers) % workers % own;
+    const size_t owner = (id + txq) % workers;
+    device.tx_owner[worker] = static_cast<uint8_t>(owner);
+    device.tx[worker] = {txqs[txq].eth_port, txqs[txq].index};
+  }
+}
+
+void AddEndpoints(const api::Service& service, const IpAddress& address,
+                  ServiceId id, std::vector<ServiceEndpoint>& endpoints) {
+  for (const std::string& text : service.ports()) {
+    const PortSpec spec = *ParsePortSpec(text);
+    ServiceEndpoint endpoint;
+    endpoint.address = address;
+    endpoint.service = id;
+    switch (spec.proto) {
+      case PortSpec::Proto::kIcmp:
+        endpoint.protocol = address.IsV4() ? kProtoIcmp : kProtoIcmpv6;
+        break;
+      case PortSpec::Proto::kTcp:
+        endpoint.protocol = kProtoTcp;
+        break;
+      case PortSpec::Proto::kUdp:
+        endpoint.protocol = kProtoUdp;
+        break;
+    }
+    if (spec.proto != PortSpec::Proto::kIcmp) {
+      endpoint.low = spec.l4ports.low;
+      endpoint.high = spec.l4ports.high;
+    }
+    endpoints.push_back(endpoint);
+  }
+}
+
+uint32_t Ticks(const google::protobuf::Duration& duration) {
+  return static_cast<uint32_t>(duration.seconds() * 10 +
+                               duration.nanos() / 100'000'000);
+}
+
+}  // namespace
+
+Compiler::Compiler()
+    : services_(1, 65535, "services"), queues_(2, 65534, "queues") {
+  queues_.Reserve("kernel", kKernelQueue);
+}
+
+void Compiler::AddUplink(const OpenDevice& open, const api::Uplink& uplink,
+                         unsigned workers, Snapshot& snapshot) {
+  Device& device = At(snapshot.devices, open.id);
+  device.side = Side::kUplink;
+  device.name = open.name;
+  device.hop = HopOf(uplink.hop());
+  device.martians = MartiansOf(uplink.martians());
+  device.keeps_interface = open.steering != nullptr;
+  device.vlan = static_cast<uint16_t>(uplink.vlan());
+  device.mtu = open.mtu;
+  device.mac = open.mac;
+  device.peer = open.tap_id;
+  ShareLanes(*open.port, open.id, workers, device);
+  Device& tap = At(snapshot.devices, open.tap_id);
+  tap.side = Side::kKernel;
+  tap.name = open.tap_name;
+  tap.mtu = open.mtu;
+  tap.mac = open.mac;
+  tap.peer = open.id;
+  tap.peer_mac = open.tap_mac;
+  ShareLanes(*open.tap, open.tap_id, workers, tap);
+}
+
+absl::Status Compiler::AddDevices(const CompileInput& input,
+                                  Snapshot& snapshot) {
+  for (const api::Uplink& uplink : input.config->uplinks()) {
+    const auto open = input.uplinks->find(uplink.name());
+    if (open == input.uplinks->end()) continue;
+    AddUplink(*open->second, uplink, input.workers, snapshot);
+  }
+  for (const api::Queue& queue : input.config->queues()) {
+    const auto open = input.queues->find(queue.name());
+    if (open == input.queues->end()) continue;
+    const auto number = queues_.NumberOf(queue.name());
+    if (!number.ok()) return number.status();
+    const OpenDevice& opened = *open->second;
+    Device& device = At(snapshot.devices, opened.id);
+    device.side = Side::kQueue;
+    device.name = opened.name;
+    device.hop = HopOf(queue.hop());
+    device.queue = static_cast<QueueId>(*number);
+    device.mtu = opened.mtu;
+    device.mac = opened.mac;
+    ShareLanes(*opened.port, opened.id, input.workers, device);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Compiler::AddQueues(const CompileInput& input,
+                                 Snapshot& snapshot) {
+  ServiceQueue& kernel = At(snapshot.queues, kKernelQueue);
+  kernel.in_use = true;
+  kernel.alive = true;
+  kernel.name = "kernel";
+  for (const api::Uplink& uplink : input.config->uplinks()) {
+    const auto open = input.uplinks->find(uplink.name());
+    if (open == input.uplinks->end()) continue;
+    kernel.device = open->second->id;
+    break;
+  }
+  for (const api::Queue& queue : input.config->queues()) {
+    const auto open = input.queues->find(queue.name());
+    if (open == input.queues->end()) continue;
+    const auto number = queues_.NumberOf(queue.name());
+    if (!number.ok()) return number.status();
+    const OpenDevice& device = *open->second;
+    const AdjacencyId far_end =
+        device.far_end_known ? AdjacencyOf({device.id, IpAddress{}}, snapshot)
+                             : kNoAdjacency;
+    if (device.far_end_known) Resolve(far_end, device.far_end, snapshot);
+    ServiceQueue& out = At(snapshot.queues, *number);
+    out.in_use = true;
+    out.name = queue.name();
+    out.device = device.id;
+    out.far_end = far_end;
+    out.flow_limit = queue.limits().flows();
+    out.rate_limit = queue.limits().rate();
+    const auto liveness = input.liveness->find(queue.name());
+    out.alive = liveness != input.liveness->end() && liveness->second.alive;
+  }
+  return absl::OkStatus();
+}
+
+std::shared_ptr<const QueueGroup> Compiler::GroupOf(
+    const std::vector<QueueGroup::Member>& members) {
+  std::weak_ptr<const QueueGroup>& cached = groups_[members];
+  std::shared_ptr<const QueueGroup> group = cached.lock();
+  if (group == nullptr) {
+    group = std::make_shared<const QueueGroup>(members);
+    cached = group;
+  }
+  return group;
+}
+
+absl::Status Compiler::AddServices(const CompileInput& input,
+                                   Snapshot& snapshot) {
+  std::map<IpAddress, ServiceAddress> addresses;
+  std::vector<ServiceEndpoint> endpoints;
+  for (const api::Service& service : input.config->services()) {
+    const auto number = services_.NumberOf(service.name());
+    if (!number.ok()) return number.status();
+    const auto id = static_cast<ServiceId>(*number);
+    Service& out = At(snapshot.services, id);
+    out.in_use = true;
+    out.name = service.name();
+    out.affinity = service.affinity() == api::Service::CLIENT
+                       ? Affinity::kClient
+                       : Affinity::kFlow;
+    out.replies = service.replies() == api::Service::TRACKED ? Replies::kTracked
+                                                             : Replies::kTuple;
+    std::vector<QueueGroup::Member> members;
+    bool kernel_only = true;
+    for (const api::QueueRef& ref : service.queues()) {
+      const QueueId queue = QueueNumber(ref.queue());
+      const ServiceQueue* known = snapshot.Queue(queue);
+      if (known == nullptr) continue;
+      out.queues.push_back(queue);
+      kernel_only = kernel_only && queue == kKernelQueue;
+      snapshot.queues[queue].originate = OriginateOf(service.originate());
+      if (known->alive) {
+        members.push_back({queue, ref.has_weight() ? ref.weight() : 1});
+      }
+    }
+    std::sort(members.begin(), members.end());
+    out.group = GroupOf(members);
+    for (const std::string& text : service.addresses()) {
+      const IpAddress address = *IpAddress::Parse(text);
+      ServiceAddress& at = addresses[address];
+      at.kernel_only =
+          at.services.empty() ? kernel_only : at.kernel_only && kernel_only;
+      at.address = address;
+      at.any_service = id;
+      at.services.push_back(id);
+      at.silent = at.silent || service.unmatched() == api::Service::SILENT;
+      AddEndpoints(service, address, id, endpoints);
+    }
+  }
+  std::vector<ServiceAddress> list;
+  for (auto& [address, at] : addresses) list.push_back(std::move(at));
+  snapshot.service_table = ServiceTable(std::move(list), std::move(endpoints));
+  // Groups that no snapshot holds any more.
+  for (auto it = groups_.begin(); it != groups_.end();) {
+    it = it->second.expired() ? groups_.erase(it) : std::next(it);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Compiler::AddNat(const CompileInput& input, Snapshot& snapshot) {
+  const api::Egress& egress = input.config->egress();
+  auto nat = std::make_shared<NatConfig>();
+  nat->mapping = egress.mapping() == api::Egress::ENDPOINT_INDEPENDENT
+                     ? Mapping::kEndpointIndependent
+                     : Mapping::kPerDestination;
+  nat->timeouts.tcp_established = Ticks(egress.timeouts().tcp_established());
+  nat->timeouts.tcp_transitory = Ticks(egress.timeouts().tcp_transitory());
+  nat->timeouts.udp = Ticks(egress.timeouts().udp());
+  nat->timeouts.icmp = Ticks(egress.timeouts().icmp());
+  for (const std::string& prefix : egress.direct()) {
+    nat->direct.push_back(Prefix::Parse(prefix)->Masked());
+  }
+  std::set<IpAddress> wanted;
+  for (const std::string& text : input.config->node().unicast()) {
+    wanted.insert(*IpAddress::Parse(text));
+  }
+  for (const IpAddress& address : wanted) {
+    if (std::find(unicast_.begin(), unicast_.end(), address) !=
+        unicast_.end()) {
+      continue;
+    }
+    if (unicast_.size() == kMaxUnicast) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("node.unicast: more than ", kMaxUnicast,
+                       " different addresses since the start"));
+    }
+    unicast_.push_back(address);
+  }
+  for (const IpAddress& address : unicast_) {
+    nat->unicast.push_back(wanted.contains(address) ? address : IpAddress{});
+  }
+  if (nat_ != nullptr && plan_l4ports_ == input.egress->l4ports &&
+      plan_icmp_ids_ == input.egress->icmp_ids) {
+    nat->l4ports = nat_->l4ports;
+    nat->icmp_ids = nat_->icmp_ids;
+  } else {
+    nat->l4ports = L4PortPlan(input.egress->l4ports, input.workers);
+    nat->icmp_ids = L4PortPlan(input.egress->icmp_ids, input.workers);
+    plan_l4ports_ = input.egress->l4ports;
+    plan_icmp_ids_ = input.egress->icmp_ids;
+    ++plan_version_;
+  }
+  if (nat_ == nullptr || nat_->unicast != nat->unicast) ++plan_version_;
+  nat->plan_version = plan_version_;
+  nat_ = nat;
+  snapshot.nat = nat;
+  return absl::OkStatus();
+}
+
+AdjacencyId Compiler::AdjacencyOf(const NeighbourKey& key, Snapshot& snapshot) {
+  auto known = adjacencies_.find(key);
+  if (known == adjacencies_.end()) {
+    std::set<AdjacencyId> used;
+    for (const auto& [other, id] : adjacencies_) used.insert(id);
+    AdjacencyId fresh = 1;
+    for (const AdjacencyId id : used) {
+      if (id != fresh) break;
+      ++fresh;
+    }
+    // The last number means a loop; a full table leaves one unresolved.
+    if (fresh >= UINT16_MAX - 1) return kNoAdjacency;
+    known = adjacencies_.emplace(key, fresh).first;
+  }
+  Adjacency& adjacency = At(snapshot.adjacencies, known->second);
+  adjacency.device = key.first;
+  adjacency.next_hop = key.second;
+  return known->second;
+}
+
+void Compiler::Resolve(AdjacencyId id, const MacAddress& mac,
+                       Snapshot& snapshot) {
+  if (id == kNoAdjacency) return;
+  Adjacency& adjacency = snapshot.adjacencies[id];
+  const Device& device = snapshot.devices[adjacency.device];
+  EthHeader eth{};
+  eth.destination = mac;
+  eth.source = device.mac;
+  if (device.vlan != 0) {
+    eth.ether_type = Be16(kEtherTypeVlan);
+    VlanTag tag{};
+    tag.tci = Be16(device.vlan);
+    std::memcpy(&adjacency.header[sizeof(eth)], &tag, sizeof(tag));
+    adjacency.header_size = sizeof(eth) + sizeof(tag);
+  }
+  std::memcpy(adjacency.header.data(), &eth, sizeof(eth));
+  adjacency.resolved = true;
+}
+
+void Compiler::AddNeighbours(const CompileInput& input, Snapshot& snapshot) {
+  std::map<int, DeviceId> by_ifindex;
+  for (const auto& [name, device] : *input.uplinks) {
+    by_ifindex[device->kernel_ifindex] = device->id;
+  }
+  std::vector<NeighbourTable::Entry> entries;
+  for (const NeighbourEntry& seen : input.observation->neighbours) {
+    const auto device = by_ifindex.find(seen.ifindex);
+    if (device == by_ifindex.end() || !seen.usable()) continue;
+    if ((seen.mac[0] & 1) != 0) continue;
+    const AdjacencyId id =
+        AdjacencyOf({device->second, seen.address}, snapshot);
+    Resolve(id, seen.mac, snapshot);
+    entries.push_back({device->second, seen.address, id});
+  }
+  for (const auto& [key, mac] : learned_) {
+    if (key.first >= snapshot.devices.size() ||
+        snapshot.devices[key.first].side != Side::kQueue) {
+      continue;
+    }
+    const AdjacencyId id = AdjacencyOf(key, snapshot);
+    Resolve(id, mac, snapshot);
+    entries.push_back({key.first, key.second, id});
+  }
+  snapshot.neighbours = NeighbourTable(std::move(entries));
+}
+
+void Compiler::AddRoutes(const CompileInput& input, Snapshot& snapshot) {
+  std::map<int, DeviceId> by_ifindex;
+  for (const auto& [name, device] : *input.uplinks) {
+    by_ifindex[device->kernel_ifindex] = device->id;
+  }
+  gateways_.clear();
+  // The kernel's order: the lowest metric of a prefix wins.
+  std::map<Prefix, const RouteEntry*> best;
+  for (const RouteEntry& route : input.observation->routes) {
+    if (route.table != 254) continue;
+    const RouteEntry*& slot = best[route.prefix.Masked()];
+    if (slot == nullptr || route.metric < slot->metric) slot = &route;
+  }
+  std::vector<RouteTable::Route> routes;
+  for (const auto& [prefix, route] : best) {
+    RouteTable::Route out;
+    out.prefix = prefix;
+    for (const NextHop& hop : route->next_hops) {
+      const auto device = by_ifindex.find(hop.ifindex);
+      if (device == by_ifindex.end() || hop.dead || hop.link_down) continue;
+      RouteTable::NextHop next;
+      next.device = device->second;
+      next.weight = static_cast<uint8_t>(std::min<uint16_t>(hop.weight, 255));
+      if (hop.gateway.has_value()) {
+        next.adjacency = AdjacencyOf({device->second, *hop.gateway}, snapshot);
+        gateways_.insert({hop.ifindex, *hop.gateway});
+      }
+      out.hops.push_back(next);
+    }
+    routes.push_back(std::move(out));
+  }
+  snapshot.routes = RouteTable(std::move(routes));
+}
+
+absl::StatusOr<std::unique_ptr<Snapshot>> Compiler::Compile(
+    const CompileInput& input) {
+  auto snapshot = std::make_unique<Snapshot>();
+  snapshot->workers = input.workers;
+  snapshot->devices.resize(1);
+  snapshot->adjacencies.resize(1);
+  snapshot->queues.resize(kKernelQueue + 1);
+  snapshot->services.resize(1);
+  absl::Status status = AddDevices(input, *snapshot);
+  if (status.ok()) status = AddQueues(input, *snapshot);
+  if (status.ok()) status = AddServices(input, *snapshot);
+  if (status.ok()) status = AddNat(input, *snapshot);
+  if (!status.ok()) return status;
+  AddNeighbours(input, *snapshot);
+  AddRoutes(input, *snapshot);
+  // Adjacencies that nobody names any more; their numbers may come again
+  // because the epoch moves with the set.
+  std::set<NeighbourKey> named;
+  for (auto it = adjacencies_.begin(); it != adjacencies_.end();) {
+    const bool in_use = it->second < snapshot->adjacencies.size() &&
+                        snapshot->adjacencies[it->second].device != kNoDevice;
+    if (in_use) named.insert(it->first);
+    it = in_use ? std::next(it) : adjacencies_.erase(it);
+  }
+  if (input.config_changed || named != last_neighbours_ ||
+      routes_ != input.observation->routes) {
+    ++epoch_;
+  }
+  last_neighbours_ = std::move(named);
+  routes_ = input.observation->routes;
+  snapshot->epoch = epoch_;
+  snapshot->generation = ++generation_;
+  return snapshot;
+}
+
+bool Compiler::Learn(DeviceId device, const IpAddress& address,
+                     const MacAddress& mac) {
+  constexpr size_t kMaxLearned = 16384;
+  const NeighbourKey key{device, address};
+  const auto known = learned_.find(key);
+  if (known != learned_.end()) {
+    if (known->second == mac) return false;
+    known->second = mac;
+    return true;
+  }
+  if (learned_.size() >= kMaxLearned) return false;
+  learned_[key] = mac;
+  return true;
+}
+
+void Compiler::Unlearn(DeviceId device) {
+  std::erase_if(learned_, [device](const auto& entry) {
+    return entry.first.first == device;
+  });
+}
+
+std::vector<Compiler::LearnedNeighbour> Compiler::learned() const {
+  std::vector<LearnedNeighbour> list;
+  for (const auto& [key, mac] : learned_) {
+    list.push_back({key.first, key.second, mac});
+  }
+  return list;
+}
+
+}  // namespace godwit

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Config + Observation + open devices -> Snapshot. Keeps only what must stay
+// the same from one to the next: the numbers of things, and the epoch.
+#ifndef GODWIT_CONTROL_SERVER_COMPILER_H_
+#define GODWIT_CONTROL_SERVER_COMPILER_H_
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "control/api/godwit.pb.h"
+#include "control/server/device_set.h"
+#include "control/server/names.h"
+#include "control/watch/observation.h"
+#include "dataplane/snapshot/snapshot.h"
+
+namespace godwit {
+
+// The l4ports that egress may use, ascending (contract: `egress.ports`).
+struct EgressPorts {
+  std::vector<uint16_t> l4ports;  // of TCP and UDP
+  std::vector<uint16_t> icmp_ids;
+};
+
+// Reads what the kernel itself uses, for `auto`. `config` has its defaults.
+EgressPorts ChooseEgressPorts(const api::Config& config);
+
+using DeviceMap = std::map<std::string, std::unique_ptr<OpenDevice>>;
+
+struct QueueLiveness {
+  bool alive = false;
+  std::string reason;  // why not
+};
+
+struct CompileInput {
+  const api::Config* config = nullptr;  // with its defaults
+  const DeviceMap* uplinks = nullptr;   // by name
+  const DeviceMap* queues = nullptr;
+  const Observation* observation = nullptr;
+  const EgressPorts* egress = nullptr;
+  const std::map<std::string, QueueLiveness>* liveness = nullptr;
+  unsigned workers = 1;
+  bool config_changed = false;
+};
+
+class Compiler {
+ public:
+  Compiler();
+
+  // RESOURCE_EXHAUSTED when numbers run out; then nothing has changed.
+  absl::StatusOr<std::unique_ptr<Snapshot>> Compile(const CompileInput& input);
+
+  // A queue's far end was heard. True if that is news.
+  bool Learn(DeviceId device, const IpAddress& address, const MacAddress& mac);
+  void Unlearn(DeviceId device);
+
+  ServiceId ServiceNumber(const std::string& name) const {
+    return static_cast<ServiceId>(services_.Find(name));
+  }
+  QueueId QueueNumber(const std::string& name) const {
+    return static_cast<QueueId>(queues_.Find(name));
+  }
+  struct LearnedNeighbour {
+    DeviceId device;
+    IpAddress address;
+    MacAddress mac;
+  };
+  std::vector<LearnedNeighbour> learned() const;
+  // Gateways on uplinks, to be kept resolved.
+  const std::set<std::pair<int, IpAddress>>& gateways() const {
+    return gateways_;
+  }
+
+ private:
+  using NeighbourKey = std::pair<DeviceId, IpAddress>;
+
+  absl::Status AddDevices(const CompileInput& input, Snapshot& snapshot);
+  absl::Status AddQueues(const CompileInput& input, Snapshot& snapshot);
+  absl::Status AddServices(const CompileInput& input, Snapshot& snapshot);
+  absl::Status AddNat(const CompileInput& input, Snapshot& snapshot);
+  void AddUplink(const OpenDevice& open, const api::Uplink& uplink,
+                 unsigned workers, Snapshot& snapshot);
+  void AddNeighbours(const CompileInput& input, Snapshot& snapshot);
+  void AddRoutes(const CompileInput& input, Snapshot& snapshot);
+  AdjacencyId AdjacencyOf(const NeighbourKey& key, Snapshot& snapshot);
+  void Resolve(AdjacencyId id, const MacAddress& mac, Snapshot& snapshot);
+  std::shared_ptr<const QueueGroup> GroupOf(
+      const std::vector<QueueGroup::Member>& members);
+
+  Names services_;
+  Names queues_;
+  std::vector<IpAddress> unicast_;  // by UnicastId
+  std::map<NeighbourKey, AdjacencyId> adjacencies_;
+  std::map<NeighbourKey, MacAddress> learned_;
+  std::map<std::vector<QueueGroup::Member>, std::weak_ptr<const QueueGroup>>
+      groups_;
+  std::shared_ptr<const NatConfig> nat_;
+  std::vector<uint16_t> plan_l4ports_;
+  std::vector<uint16_t> plan_icmp_ids_;
+  std::set<std::pair<int, IpAddress>> gateways_;
+  std::vector<RouteEntry> routes_;  // that the last epoch was made of
+  std::set<NeighbourKey> last_neighbours_;
+  uint64_t generation_ = 0;
+  uint16_t epoch_ = 0;
+  uint32_t plan_version_ = 0;
+};
+
+}  // namespace godwit
+
+#endif  // GODWIT_CONTROL_SERVER_COMPILER_H_

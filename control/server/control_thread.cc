@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "control/server/control_thread.h"
+
+#include <algorithm>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "control/intent/defaults.h"
+#include "control/intent/machine.h"
+#include "control/intent/validate.h"
+#include "control/plumb/queue_netns.h"
+#include "control/server/log.h"
+
+namespace godwit {
+namespace {
+
+constexpr auto kPause = std::chrono::milliseconds(2);
+constexpr auto kLinkPeriod = std::chrono::milliseconds(20);
+constexpr auto kNeighbourPeriod = std::chrono::seconds(1);
+
+}  // namespace
+
+ControlThread::ControlThread(const Options& options)
+    : options_(options), started_(Clock::now()) {}
+
+ControlThread::~ControlThread() = default;
+
+bool ControlThread::Post(std::function<void()> work) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (stopping_) return false;
+    posted_.push_back(std::move(work));
+  }
+  wake_.notify_one();
+  return true;
+}
+
+void ControlThread::Stop() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+}
+
+absl::Status ControlThread::Begin(const LoadedConfig& loaded) {
+  auto watch = KernelWatch::Start([this](const Observation&) {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      observed_ = true;
+    }
+    wake_.notify_one();
+  });
+  if (!watch.ok()) return watch.status();
+  watch_ = *std::move(watch);
+  const absl::StatusOr<api::ChangeReply> changed = Change(loaded);
+  return changed.status();
+}
+
+void ControlThread::Run(const std::function<void()>& stop_workers) {
+  ready_ = true;
+  while (true) {
+    std::deque<std::function<void()>> work;
+    bool observed = false;
+    {
+      std::unique_lock<std::mutex> lock(mutex_);
+      wake_.wait_for(lock, kPause, [this] {
+        return stopping_ || observed_ || !posted_.empty();
+      });
+      work.swap(posted_);
+      std::swap(observed, observed_);
+      if (stopping_ && work.empty()) break;
+    }
+    for (const auto& item : work) item();
+    if (observed) Republish("the kernel's routes or neighbours changed");
+    TakeEvents();
+    WatchLinks();
+    KeepNeighbours();
+  }
+  ready_ = false;
+  stop_workers();
+  watch_.reset();
+  for (DeviceMap* devices : {&queues_, &uplinks_}) {
+    for (auto& [name, device] : *devices) {
+      options_.devices->Close(std::move(device));
+    }
+    devices->clear();
+  }
+}
+
+void ControlThread::TakeEvents() {
+  bool learned = false;
+  options_.workers->TakeEvents([this, &learned](const Event& event) {
+    switch (event.kind) {
+      case EventKind::kResolve: {
+        for (const auto& [name, device] : uplinks_) {
+          if (device->id != event.device) continue;
+          watch_->Resolve(device->kernel_ifindex, event.address).IgnoreError();
+        }
+        break;
+      }
+      case EventKind::kNeighbour:
+        learned =
+            compiler_.Learn(event.device, event.address, event.mac) || learned;
+        break;
+      case EventKind::kNoL4Port:
+        Log("egress: no l4port is left towards ", event.address.ToString(),
+            ": nat_no_port counts what was refused");
+        break;
+    }
+  });
+  if (learned) Republish("a queue's far end was heard");
+}
+
+void ControlThread::WatchLinks() {
+  const Clock::time_point now = Clock::now();
+  if (now < next_links_) return;
+  next_links_ = now + kLinkPeriod;
+  bool changed = false;
+  for (DeviceMap* devices : {&uplinks_, &queues_}) {
+    for (auto& [name, device] : *devices) {
+      EthPort& port = *device->port;
+      if (port.NeedsRestart()) {
+        port.Stop();
+        changed = true;
+      }
+      if (!port.running() && port.Start().ok()) changed = true;
+      const bool up = port.running() && port.LinkUp();
+      if (up == device->link_up) continue;
+      device->link_up = up;
+      Log(device->is_uplink ? "uplink " : "queue ", name,
+          up ? ": link is up" : ": link is down");
+      changed = true;
+    }
+  }
+  if (!changed) return;
+  UpdateLiveness(full_);
+  Republish("a link changed");
+}
+
+// The kernel sends nothing to the neighbours that godwit uses, so it would
+// not notice that one has moved: those it is unsure of are asked again, and
+// gateways are kept resolved.
+void ControlThread::KeepNeighbours() {
+  const Clock::time_point now = Clock::now();
+  if (now < next_neighbours_) return;
+  next_neighbours_ = now + kNeighbourPeriod;
+  const std::shared_ptr<const Observation> seen = watch_->Current();
+  for (const NeighbourEntry& entry : seen->neighbours) {
+    if (entry.state != NeighbourState::kStale) continue;
+    for (const auto& [name, device] : uplinks_) {
+      if (device->kernel_ifindex != entry.ifindex) continue;
+      watch_->Resolve(entry.ifindex, entry.address).IgnoreError();
+    }
+  }
+}
+
+void ControlThread::UpdateLiveness(const api::Config& full) {
+  liveness_.clear();
+  for (const api::Queue& queue : full.queues()) {
+    QueueLiveness& liveness = liveness_[queue.name()];
+    const auto open = queues_.find(queue.name());
+    if (open == queues_.end()) {
+      liveness.reason = "its device is not open";
+    } else if (queue.drained()) {
+      liveness.reason = "drained";
+    } else if (!open->second->port->running()) {
+      liveness.reason = "waits for its peer";
+    } else if (!open->second->link_up) {
+      liveness.reason = "no link: nobody is at the far end";
+    } else {
+      liveness.alive = true;
+    }
+  }
+}
+
+absl::Status ControlThread::Publish(const api::Config& full,
+                                    bool config_changed) {
+  observation_ = watch_->Current();
+  CompileInput input;
+  input.config = &full;
+  input.uplinks = &uplinks_;
+  input.queues = &queues_;
+  input.observation = observation_.get();
+  input.egress = &egress_;
+  input.liveness = &liveness_;
+  input.workers = options_.workers->workers();
+  input.config_changed = config_changed;
+  auto snapshot = compiler_.Compile(input);
+  if (!snapshot.ok()) return snapshot.status();
+  const Snapshot* published = snapshot->get();
+  options_.workers->Publish(*std::move(snapshot));
+  snapshot_ = published;
+  std::vector<NeighbourKey> gateways;
+  for (const auto& [ifindex, address] : compiler_.gateways()) {
+    gateways.push_back({ifindex, address});
+  }
+  const absl::Status kept = watch_->KeepAlive(gateways);
+  if (!kept.ok()) Log("neighbours: ", kept.message());
+  return absl::OkStatus();
+}
+
+void ControlThread::Republish(const char* why) {
+  const absl::Status status = Publish(full_, /*config_changed=*/false);
+  if (!status.ok()) Log(why, ", but: ", status.message());
+}
+
+SteeringTables ControlThread::SteeringFor(const api::Config& full) const {
+  SteeringTables tables;
+  tables.generation = snapshot_ == nullptr ? 1 : snapshot_->generation + 1;
+  std::map<IpAddress, bool> kernel_only;
+  for (const api::Service& service : full.services()) {
+    bool kernel = service.queues_size() > 0;
+    for (const api::QueueRef& ref : service.queues()) {
+      kernel = kernel && ref.queue() == "kernel";
+    }
+    for (const std::string& text : service.addresses()) {
+      const IpAddress address = *IpAddress::Parse(text);
+      const auto known = kernel_only.find(address);
+      kernel_only[address] =
+          kernel && (known == kernel_only.end() || known->second);
+    }
+  }
+  for (const auto& [address, kernel] : kernel_only) {
+    // The queue `kernel` under rules 1 to 4 as well: a worker sees its packets,
+    // so that what it answers is tracked and counted.
+    tables.service_addresses.push_back({address, ServedBy::kWorkers});
+  }
+  for (const std::string& text : full.node().unicast()) {
+    tables.unicast_addresses.push_back(*IpAddress::Parse(text));
+  }
+  for (const uint16_t l4port : egress_.l4ports) {
+    tables.egress_tcp.set(l4port);
+    tables.egress_udp.set(l4port);
+  }
+  return tables;
+}
+
+std::vector<IpAddress> ControlThread::AddressesOf(
+    const api::Config& full, const std::string& queue) const {
+  // All queues in one namespace share its loopback.
+  std::set<std::string> beside = {queue};
+  for (const api::Queue& one : full.queues()) {
+    if (one.name() != queue) continue;
+    for (const api::Queue& other : full.queues()) {
+      if (!one.netns().empty() && other.netns() == one.netns()) {
+        beside.insert(other.name());
+      }
+    }
+  }
+  std::vector<IpAddress> addresses;
+  for (const api::Service& service : full.services()) {
+    const bool uses =
+        std::any_of(service.queues().begin(), service.queues().end(),
+                    [&beside](const api::QueueRef& r) {
+                      return beside.contains(r.queue());
+                    });
+    if (!uses) continue;
+    for (const std::string& text : service.addresses()) {
+      const IpAddress address = *IpAddress::Parse(text);
+      if (std::find(addresses.begin(), addresses.end(), address) ==
+          addresses.end()) {
+        addresses.push_back(address);
+      }
+    }
+  }
+  return addresses;
+}
+
+}  // namespace godwit

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The only writer of what workers read: validates, compiles, publishes,
+// replies. Calls from the outside are posted here and wait; what changes in
+// the kernel, in the links and in what workers hear comes in between.
+#ifndef GODWIT_CONTROL_SERVER_CONTROL_THREAD_H_
+#define GODWIT_CONTROL_SERVER_CONTROL_THREAD_H_
+
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <future>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "control/intent/load.h"
+#include "control/server/compiler.h"
+#include "control/server/device_set.h"
+#include "control/server/node.h"
+#include "control/server/worker_set.h"
+#include "control/watch/kernel_watch.h"
+#include "dataplane/stage/decide.h"
+
+namespace godwit {
+
+class ControlThread final : public Node {
+ public:
+  struct Options {
+    std::string config_filename;
+    WorkerSet* workers = nullptr;  // outlives this
+    DeviceSet* devices = nullptr;
+  };
+  explicit ControlThread(const Options& options);
+  ~ControlThread() override;
+
+  // Opens the devices and publishes the first snapshot; the workers may be
+  // started then. On the thread that will Run.
+  absl::Status Begin(const LoadedConfig& loaded);
+  // Until Stop; then all devices are closed. The workers are stopped in
+  // between by `stop_workers`.
+  void Run(const std::function<void()>& stop_workers);
+  void Stop();  // any thread
+
+  absl::StatusOr<api::StatusReply> Status(const api::StatusRequest&) override;
+  absl::StatusOr<api::ServiceListReply> ServiceList(
+      const api::ServiceListRequest&) override;
+  absl::StatusOr<api::ChangeReply> ServiceSet(
+      const api::ServiceSetRequest&) override;
+  absl::StatusOr<api::ChangeReply> ServiceRemove(
+      const api::ServiceRemoveRequest&) override;
+  absl::StatusOr<api::QueueListReply> QueueList(
+      const api::QueueListRequest&) override;
+  absl::StatusOr<api::ChangeReply> QueueSet(
+      const api::QueueSetRequest&) override;
+  absl::StatusOr<api::ChangeReply> QueueDrain(
+      const api::QueueDrainRequest&) override;
+  absl::StatusOr<api::ChangeReply> QueueRemove(
+      const api::QueueRemoveRequest&) override;
+  absl::StatusOr<api::UplinkListReply> UplinkList(
+      const api::UplinkListRequest&) override;
+  absl::StatusOr<api::EgressShowReply> EgressShow(
+      const api::EgressShowRequest&) override;
+  absl::StatusOr<api::ChangeReply> EgressSet(
+      const api::EgressSetRequest&) override;
+  absl::StatusOr<api::FlowListReply> FlowList(
+      const api::FlowListRequest&) override;
+  absl::StatusOr<api::FlowCountReply> FlowCount(
+      const api::FlowCountRequest&) override;
+  absl::StatusOr<api::FlowFlushReply> FlowFlush(
+      const api::FlowFlushRequest&) override;
+  absl::StatusOr<api::NeighborListReply> NeighborList(
+      const api::NeighborListRequest&) override;
+  absl::StatusOr<api::RouteListReply> RouteList(
+      const api::RouteListRequest&) override;
+  absl::StatusOr<api::CountersReply> Counters(
+      const api::CountersRequest&) override;
+  absl::StatusOr<api::ExplainReply> Explain(
+      const api::ExplainRequest&) override;
+  absl::StatusOr<api::ConfigShowReply> ConfigShow(
+      const api::ConfigShowRequest&) override;
+  absl::StatusOr<api::ConfigCheckReply> ConfigCheck(
+      const api::ConfigCheckRequest&) override;
+  absl::StatusOr<api::ConfigDiffReply> ConfigDiff(
+      const api::ConfigDiffRequest&) override;
+  absl::StatusOr<api::ChangeReply> ConfigApply(
+      const api::ConfigApplyRequest&) override;
+  absl::StatusOr<api::ChangeReply> ConfigConfirm(
+      const api::ConfigConfirmRequest&) override;
+  absl::StatusOr<api::ChangeReply> ConfigRollback(
+      const api::ConfigRollbackRequest&) override;
+  absl::StatusOr<api::ConfigSaveReply> ConfigSave(
+      const api::ConfigSaveRequest&) override;
+  absl::StatusOr<api::ChangeReply> Upgrade(const api::UpgradeRequest&) override;
+  absl::StatusOr<api::VersionReply> Version(
+      const api::VersionRequest&) override;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  // Runs `work` on the control thread and gives back what it returns.
+  template <class Work>
+  auto Do(Work work) -> decltype(work()) {
+    using Result = decltype(work());
+    auto promise = std::make_shared<std::promise<Result>>();
+    std::future<Result> result = promise->get_future();
+    const bool posted = Post(
+        [promise, work = std::move(work)]() { promise->set_value(work()); });
+    if (!posted) return absl::UnavailableError("the daemon is stopping");
+    return result.get();
+  }
+  bool Post(std::function<void()> work);
+
+  // One transaction: all of `loaded` is in effect when it returns OK, nothing
+  // of it if not.
+  absl::StatusOr<api::ChangeReply> Change(const LoadedConfig& loaded);
+  absl::StatusOr<api::ChangeReply> ChangeTo(api::Config config);
+  absl::Status CheckHere(const LoadedConfig& loaded);
+  absl::Status CheckUnchangeable(const api::Config& next) const;
+  absl::Status OpenDevices(const api::Config& next, DeviceMap& uplinks,
+                           DeviceMap& queues);
+  absl::Status ReopenChanged(const api::Config& next);
+  absl::Status PlumbAddresses(const api::Config& next);
+  void CloseUnused(const api::Config& next);
+  absl::Status Publish(const api::Config& full, bool config_changed);
+  void Republish(const char* why);
+  SteeringTables SteeringFor(const api::Config& full) const;
+  std::vector<IpAddress> AddressesOf(const api::Config& full,
+                                     const std::string& queue) const;
+
+  // What runs in between.
+  void TakeEvents();
+  void WatchLinks();
+  void KeepNeighbours();
+  void UpdateLiveness(const api::Config& full);
+
+  // Reports.
+  void Fill(const api::Service& service, api::ServiceStatus& out) const;
+  void Fill(const api::Queue& queue, const Counts& counts,
+            api::QueueStatus& out) const;
+  void Fill(const api::Uplink& uplink, const Counts& counts,
+            api::UplinkStatus& out) const;
+  absl::StatusOr<FlowFilter> FilterOf(const api::FlowFilter& asked) const;
+  void Fill(const FlowRecord& record, unsigned worker, api::Flow& out) const;
+  std::string QueueName(QueueId id) const;
+  std::string ServiceName(ServiceId id) const;
+  absl::StatusOr<api::ExplainReply> ExplainHere(
+      const api::ExplainRequest& request);
+  api::ExplainReply ExplainFlow(const FlowRecord& record, unsigned worker,
+                                const Meta& meta) const;
+  api::ExplainReply ExplainDecision(const Decision& decision, unsigned worker,
+                                    const Meta& meta) const;
+
+  const Options options_;
+  Compiler compiler_;
+  api::Config config_;  // as written
+  api::Config full_;    // with its defaults
+  DeviceMap uplinks_;
+  DeviceMap queues_;
+  EgressPorts egress_;
+  std::map<std::string, QueueLiveness> liveness_;
+  std::unique_ptr<KernelWatch> watch_;
+  std::shared_ptr<const Observation> observation_;
+  // What is published now; the publisher owns it, and only this thread
+  // publishes.
+  const Snapshot* snapshot_ = nullptr;
+  bool ready_ = false;
+  Clock::time_point started_;
+  Clock::time_point next_links_{};
+  Clock::time_point next_neighbours_{};
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::function<void()>> posted_;
+  bool stopping_ = false;
+  bool observed_ = false;
+};
+
+// Copies the named fields of `from` into `into`; "timeouts.udp" goes inside.
+// A field that is empty in `from` is cleared.
+absl::Status CopyFields(const google::protobuf::Message& from,
+                        const std::vector<std::string>& fields,
+                        google::protobuf::Message& into);
+
+}  // namespace godwit
+
+#endif  // GODWIT_CONTROL_SERVER_CONTROL_THREAD_H_

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "control/server/device_set.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "control/plumb/ethtool.h"
+#include "control/plumb/link.h"
+#include "control/plumb/netns.h"
+#include "control/plumb/queue_netns.h"
+#include "control/plumb/sysctl.h"
+#include "control/plumb/uplink.h"
+#include "control/plumb/veth.h"
+#include "dataplane/stage/counters.h"
+
+namespace godwit {
+namespace {
+
+using Kind = DeviceSpec::Kind;
+
+// The TAP of an uplink without `kernel:`. An interface's name has 15 bytes.
+std::string DefaultTapName(const std::string& uplink) {
+  return absl::StrCat("gw-", uplink).substr(0, 15);
+}
+
+// A locally administered address, the same on every start.
+MacAddress MacFor(const std::string& name) {
+  uint32_t hash = 2166136261U;  // FNV-1a
+  for (const char c : name) {
+    hash = (hash ^ static_cast<uint8_t>(c)) * 16777619U;
+  }
+  return {0x02,
+          0x67,
+          static_cast<uint8_t>(hash >> 24),
+          static_cast<uint8_t>(hash >> 16),
+          static_cast<uint8_t>(hash >> 8),
+          static_cast<uint8_t>(hash)};
+}
+
+// Several receive queues where the device spreads over them by itself.
+bool HasManyQueues(Kind kind) {
+  return kind == Kind::kPci || kind == Kind::kDpdk || kind == Kind::kMemif ||
+         kind == Kind::kVhost;
+}
+
+// ANY-25: what is bound to loopback is nobody's business on this link.
+absl::Status KeepServiceAddressesQuiet(const std::string& interface) {
+  const std::string path = absl::StrCat("ipv4/conf/", interface, "/");
+  absl::Status status = SetSysctl(path + "arp_ignore", 1);
+  if (status.ok()) status = SetSysctl(path + "arp_announce", 2);
+  return status;
+}
+
+}  // namespace
+
+DeviceSet::DeviceSet(const Options& options)
+    : options_(options), ids_(1, kMaxDevices - 1, "devices") {}
+
+DeviceSet::~DeviceSet() = default;
+
+std::string DeviceSet::Signature(const api::Uplink& uplink) {
+  api::Uplink opened = uplink;
+  opened.clear_martians();
+  opened.clear_hop();
+  return opened.SerializeAsString();
+}
+
+std::string DeviceSet::Signature(const api::Queue& queue) {
+  api::Queue opened = queue;
+  opened.clear_health();
+  opened.clear_limits();
+  opened.clear_hop();
+  opened.clear_drained();
+  return opened.SerializeAsString();
+}
+
+absl::Status DeviceSet::OpenPort(OpenDevice& device,
+                                 std::optional<uint32_t> mtu, uint16_t rxqs,
+                                 uint16_t txqs) {
+  EthPortOptions options;
+  options.rxqs = rxqs;
+  options.txqs = txqs;
+  options.pool = options_.pool;
+  options.near_end = device.near_end;
+  if (mtu.has_value()) options.mtu = static_cast<uint16_t>(*mtu);
+  if (device.spec.kind == Kind::kTap && !device.netns.empty()) {
+    options.netns = absl::StrCat("/run/netns/", device.netns);
+  }
+  if (device.spec.kind == Kind::kPci) options.mac.reset();
+  auto port = EthPort::Open(device.spec, options);
+  if (!port.ok()) return port.status();
+  device.port = *std::move(port);
+  const absl::Status started = device.port->Start();
+  if (!started.ok() && !absl::IsUnavailable(started)) return started;
+  device.mac = device.port->mac();
+  device.mtu = device.port->mtu();
+  device.link_up = device.port->LinkUp();
+  return absl::OkStatus();
+}
+
+absl::Status DeviceSet::MakePair(OpenDevice& device, const std::string& netns,
+                                 std::optional<uint32_t> mtu) {
+  VethSpec pair;
+  pair.far_name = device.spec.target;
+  pair.netns = netns;
+  if (mtu.has_value()) pair.mtu = *mtu;
+  const auto made = CreateVethPair(pair);
+  if (!made.ok()) return made.status();
+  device.near_end = made->near_name;
+  device.far_end = made->far_mac;
+  device.far_end_known = !netns.empty();
+  return absl::OkStatus();
+}
+
+absl::Status DeviceSet::OpenTap(const api::Uplink& uplink, OpenDevice& device) {
+  device.tap_name =
+      uplink.has_kernel() ? uplink.kernel() : DefaultTapName(uplink.name());
+  EthPortOptions options;
+  options.pool = options_.pool;
+  // The TAP is the uplink as the kernel sees it, so it has the uplink's MAC;
+  // beside an interface that the kernel has itself it has its own.
+  const bool bypass = device.spec.kind != Kind::kXdp;
+  options.mac = bypass ? device.mac : MacFor(device.tap_name);
+  if (bypass) options.mtu = device.mtu;
+  DeviceSpec spec;
+  spec.kind = Kind::kTap;
+  spec.target = device.tap_name;
+  auto tap = EthPort::Open(spec, options);
+  if (!tap.ok()) return tap.status();
+  device.tap = *std::move(tap);
+  absl::Status status = device.tap->Start();
+  if (!status.ok()) return status;
+  device.tap_mac = *options.mac;
+  KernelUplink kernel;
+  kernel.ifname = device.tap_name;
+  kernel.mac = options.mac;
+  if (bypass) {
+    kernel.mtu = device.mtu;
+    for (const std::string& address : uplink.addresses()) {
+      kernel.addresses.push_back(*Prefix::Parse(address));
+    }
+    for (const std::string& gateway : uplink.gateway()) {
+      kernel.gateways.push_back(*IpAddress::Parse(gateway));
+    }
+  }
+  status = KeepServiceAddressesQuiet(device.tap_name);
+  if (status.ok()) status = PlumbUplink(kernel);
+  return status;
+}
+
+absl::Status DeviceSet::OpenUplinkPort(const api::Uplink& uplink,
+                                       const SteeringTables& first,
+                                       OpenDevice& device) {
+  const Kind kind = device.spec.kind;
+  std::optional<uint32_t> mtu;
+  if (uplink.has_mtu()) mtu = uplink.mtu();
+  const uint16_t workers = static_cast<uint16_t>(options_.workers);
+  if (kind == Kind::kVeth) {
+    const absl::Status made = MakePair(device, "", mtu);
+    if (!made.ok()) return made;
+  }
+  if (kind == Kind::kAfPacket) {
+    const absl::Status up = SetUp(device.spec.target);
+    if (!up.ok()) return up;
+    auto drop = IngressDrop::Attach(device.spec.target);
+    if (!drop.ok()) return drop.status();
+    device.ingress_drop = *std::move(drop);
+  }
+  if (kind != Kind::kXdp) {
+    const uint16_t wanted = HasManyQueues(kind) ? workers : uint16_t{1};
+    absl::Status status = OpenPort(device, mtu, wanted, wanted);
+    if (status.ok()) status = OpenTap(uplink, device);
+    device.kernel_interface = device.tap_name;
+    return status;
+  }
+  absl::Status status = SetUp(device.spec.target);
+  if (status.ok()) status = OpenTap(uplink, device);
+  if (!status.ok()) return status;
+  const auto tap_ifindex = IfIndex(device.tap_name);
+  if (!tap_ifindex.ok()) return tap_ifindex.status();
+  auto steering = SteeringProgram::Load();
+  if (!steering.ok()) return steering.status();
+  SteeringTables tables = first;
+  tables.vlan = static_cast<uint16_t>(uplink.vlan());
+  tables.kernel_queue_ifindex = static_cast<uint32_t>(*tap_ifindex);
+  status = (*steering)->Publish(tables);
+  if (status.ok()) status = (*steering)->Attach(device.spec.target);
+  if (!status.ok()) return status;
+  device.steering = *std::move(steering);
+  const auto rxqs = RxQueueCount(device.spec.target);
+  if (!rxqs.ok()) return rxqs.status();
+  status = OpenPort(device, mtu, static_cast<uint16_t>(*rxqs),
+                    static_cast<uint16_t>(*rxqs));
+  if (!status.ok()) return status;
+  device.kernel_interface = device.spec.target;
+  if (uplink.has_vlan()) {
+    const std::string tagged =
+        absl::StrCat(device.spec.target, ".", uplink.vlan());
+    if (LinkExists(tagged)) device.kernel_interface = tagged;
+  }
+  KernelUplink kernel;
+  kernel.ifname = device.kernel_interface;
+  kernel.reverse_path_filter = ReversePathFilter::kKeep;
+  for (const std::string& address : uplink.addresses()) {
+    kernel.addresses.push_back(*Prefix::Parse(address));
+  }
+  for (const std::string& gateway : uplink.gateway()) {
+    kernel.gateways.push_back(*IpAddress::Parse(gateway));
+  }
+  return PlumbUplink(kernel);
+}
+
+absl::StatusOr<std::unique_ptr<OpenDevice>> DeviceSet::Open(
+    const api::Uplink& uplink, const SteeringTables& first) {
+  auto device = std::make_unique<OpenDevice>();
+  device->is_uplink = true;
+  device->name = uplink.name();
+  device->text = uplink.device();
+  device->spec = *ParseDeviceSpec(uplink.device()).spec;
+  absl::Status status = OpenUplinkPort(uplink, first, *device);
+  if (status.ok()) {
+    const auto ifindex = IfIndex(device->kernel_interface);
+    status = ifindex.status();
+    if (ifindex.ok()) device->kernel_ifindex = *ifindex;
+  }
+  const auto id = ids_.NumberOf("uplink " + device->name);
+  const auto tap_id = ids_.NumberOf("tap " + device->name);
+  if (status.ok() && !id.ok()) status = id.status();
+  if (status.ok() && !tap_id.ok()) status = tap_id.status();
+  if (!status.ok()) {
+    Close(std::move(device));
+    return status;
+  }
+  device->id = static_cast<DeviceId>(*id);
+  device->tap_id = static_cast<DeviceId>(*tap_id);
+  return device;
+}
+
+absl::Status DeviceSet::OpenQueue(const api::Queue& queue,
+                                  const std::vector<IpAddress>& addresses,
+                                  OpenDevice& device) {
+  const Kind kind = device.spec.kind;
+  std::optional<uint32_t> mtu;
+  if (queue.has_mtu()) mtu = queue.mtu();
+  device.netns = queue.netns();
+  if (kind == Kind::kVeth) {
+    const absl::Status made = MakePair(device, device.netns, mtu);
+    if (!made.ok()) return made;
+  }
+  const uint16_t wanted = HasManyQueues(kind)
+                              ? static_cast<uint16_t>(options_.workers)
+                              : uint16_t{1};
+  absl::Status status = OpenPort(device, mtu, wanted, wanted);
+  if (!status.ok()) return status;
+  if (kind == Kind::kTap) {
+    // The port's MAC is the kernel's side; ours is another.
+    device.far_end = device.mac;
+    device.far_end_known = true;
+    device.mac = MacFor(absl::StrCat(queue.name(), " ", device.spec.target));
+    if (device.netns.empty()) return DisableOffloads(device.spec.target);
+  }
+  if (device.netns.empty()) return absl::OkStatus();
+  QueueNetns inside;
+  inside.netns = device.netns;
+  inside.ifname = device.spec.target;
+  inside.gateway_mac = device.mac;
+  inside.service_addresses = addresses;
+  return PlumbQueueNetns(inside);
+}
+
+absl::StatusOr<std::unique_ptr<OpenDevice>> DeviceSet::Open(
+    const api::Queue& queue, const std::vector<IpAddress>& addresses) {
+  auto device = std::make_unique<OpenDevice>();
+  device->name = queue.name();
+  device->text = queue.device();
+  device->spec = *ParseDeviceSpec(queue.device()).spec;
+  absl::Status status = OpenQueue(queue, addresses, *device);
+  const auto id = ids_.NumberOf("queue " + device->name);
+  if (status.ok() && !id.ok()) status = id.status();
+  if (!status.ok()) {
+    Close(std::move(device));
+    return status;
+  }
+  device->id = static_cast<DeviceId>(*id);
+  return device;
+}
+
+void DeviceSet::Close(std::unique_ptr<OpenDevice> device) {
+  if (device->is_uplink && !device->kernel_interface.empty() &&
+      device->steering != nullptr) {
+    UnplumbUplink(device->kernel_interface).IgnoreError();
+  }
+  if (!device->netns.empty()) {
+    UnplumbQueueNetns(device->netns).IgnoreError();
+  }
+  device->port.reset();
+  device->tap.reset();
+  device->steering.reset();
+  device->ingress_drop.reset();
+  if (!device->near_end.empty() && LinkExists(device->near_end)) {
+    DeleteLink(device->near_end).IgnoreError();
+  }
+  for (const std::string& tap :
+       {device->tap_name,
+        device->spec.kind == Kind::kTap && device->netns.empty()
+            ? device->spec.target
+            : std::string()}) {
+    if (!tap.empty() && LinkExists(tap)) DeleteLink(tap).IgnoreError();
+  }
+  const char* kind = device->is_uplink ? "uplink " : "queue ";
+  ids_.Forget(kind + device->name);
+  if (device->is_uplink) ids_.Forget("tap " + device->name);
+}
+
+}  // namespace godwit

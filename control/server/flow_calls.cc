@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// flow list, count, flush.
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "control/server/control_thread.h"
+#include "dataplane/net/headers.h"
+
+namespace godwit {
+namespace {
+
+constexpr uint64_t kListLimit = 100'000;
+
+std::string ProtoName(uint8_t protocol) {
+  switch (protocol) {
+    case kProtoTcp:
+      return "tcp";
+    case kProtoUdp:
+      return "udp";
+    case kProtoIcmp:
+    case kProtoIcmpv6:
+      return "icmp";
+    default:
+      return absl::StrCat(protocol);
+  }
+}
+
+absl::StatusOr<uint8_t> ProtoOf(const std::string& name) {
+  if (name == "tcp") return kProtoTcp;
+  if (name == "udp") return kProtoUdp;
+  if (name == "icmp") return kProtoIcmp;
+  return absl::InvalidArgumentError(
+      absl::StrCat("proto \"", name, "\": tcp, udp or icmp"));
+}
+
+std::string StateName(const Flow& flow) {
+  if (flow.protocol == kProtoTcp) {
+    return std::string(TcpStateName(flow.tcp_state));
+  }
+  return flow.answered ? "answered" : "unanswered";
+}
+
+}  // namespace
+
+std::string ControlThread::QueueName(QueueId id) const {
+  const ServiceQueue* queue = snapshot_->Queue(id);
+  return queue == nullptr ? "" : queue->name;
+}
+
+std::string ControlThread::ServiceName(ServiceId id) const {
+  const godwit::Service* service = snapshot_->ServiceOf(id);
+  return service == nullptr ? "" : service->name;
+}
+
+absl::StatusOr<FlowFilter> ControlThread::FilterOf(
+    const api::FlowFilter& asked) const {
+  FlowFilter filter;
+  if (!asked.service().empty()) {
+    filter.service = compiler_.ServiceNumber(asked.service());
+    const godwit::Service* service = snapshot_->ServiceOf(filter.service);
+    if (service == nullptr) {
+      return absl::NotFoundError(absl::StrCat(
+          "service \"", asked.service(), "\": this node has no such service"));
+    }
+    filter.queues = service->queues;
+    std::sort(filter.queues.begin(), filter.queues.end());
+  }
+  if (!asked.client().empty()) {
+    const auto prefix = Prefix::Parse(asked.client());
+    if (!prefix.has_value()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("client \"", asked.client(),
+                       "\": an address or a prefix, as 192.0.2.0/24"));
+    }
+    filter.by_client = true;
+    filter.client = *prefix;
+  }
+  if (!asked.proto().empty()) {
+    const auto protocol = ProtoOf(asked.proto());
+    if (!protocol.ok()) return protocol.status();
+    filter.protocol = *protocol;
+  }
+  return filter;
+}
+
+void ControlThread::Fill(const FlowRecord& record, unsigned worker,
+                         api::Flow& out) const {
+  const Flow& flow = record.flow;
+  const bool inbound = flow.kind == FlowKind::kInbound;
+  out.set_kind(inbound ? "inbound" : "originated");
+  out.set_proto(ProtoName(flow.protocol));
+  out.set_queue(QueueName(flow.queue));
+  if (inbound) {
+    out.set_service(ServiceName(flow.service));
+  } else {
+    // The first service of the queue: what originates has no other name.
+    for (size_t id = 1; id < snapshot_->services.size(); ++id) {
+      const godwit::Service& service = snapshot_->services[id];
+      if (service.in_use &&
+          std::find(service.queues.begin(), service.queues.end(), flow.queue) !=
+              service.queues.end()) {
+        out.set_service(service.name);
+        break;
+      }
+    }
+  }
+  out.set_local(AddressAndPort{flow.local, flow.local_l4port}.ToString());
+  out.set_remote(AddressAndPort{flow.remote, flow.remote_l4port}.ToString());
+  if (!inbound && flow.source_rule == SourceRule::kTranslated) {
+    out.set_translated(
+        AddressAndPort{record.external, flow.external_l4port}.ToString());
+  }
+  out.set_state(StateName(flow));
+  out.set_idle_s(record.idle / 10.0);
+  const auto left =
+      static_cast<int32_t>(flow.deadline - options_.workers->clock().Now());
+  out.set_expires_s(left > 0 ? left / 10.0 : 0);
+  out.set_worker(worker);
+}
+
+absl::StatusOr<api::FlowListReply> ControlThread::FlowList(
+    const api::FlowListRequest& request) {
+  return Do([this, request]() -> absl::StatusOr<api::FlowListReply> {
+    const auto filter = FilterOf(request.filter());
+    if (!filter.ok()) return filter.status();
+    const uint64_t asked = request.filter().limit();
+    const uint64_t limit =
+        asked == 0 ? kListLimit : std::min(asked, kListLimit);
+    const auto commands =
+        options_.workers->Ask(Command::Kind::kList, *filter, limit);
+    api::FlowListReply reply;
+    uint64_t total = 0;
+    for (unsigned worker = 0; worker < commands.size(); ++worker) {
+      total += commands[worker]->matched;
+      for (const FlowRecord& record : commands[worker]->records) {
+        if (static_cast<uint64_t>(reply.flows_size()) == limit) break;
+        Fill(record, worker, *reply.add_flows());
+      }
+    }
+    reply.set_total(total);
+    return reply;
+  });
+}
+
+absl::StatusOr<api::FlowCountReply> ControlThread::FlowCount(
+    const api::FlowCountRequest& request) {
+  return Do([this, request]() -> absl::StatusOr<api::FlowCountReply> {
+    const auto filter = FilterOf(request.filter());
+    if (!filter.ok()) return filter.status();
+    api::FlowCountReply reply;
+    for (const auto& command :
+         options_.workers->Ask(Command::Kind::kList, *filter, 0)) {
+      reply.set_inbound(reply.inbound() + command->inbound);
+      reply.set_originated(reply.originated() + command->matched -
+                           command->inbound);
+      reply.set_count(reply.count() + command->matched);
+    }
+    return reply;
+  });
+}
+
+absl::StatusOr<api::FlowFlushReply> ControlThread::FlowFlush(
+    const api::FlowFlushRequest& request) {
+  return Do([this, request]() -> absl::StatusOr<api::FlowFlushReply> {
+    const auto filter = FilterOf(request.filter());
+    if (!filter.ok()) return filter.status();
+    uint64_t flushed = 0;
+    for (const auto& command :
+         options_.workers->Ask(Command::Kind::kFlush, *filter, 0)) {
+      flushed += command->matched;
+    }
+    api::FlowFlushReply reply;
+    reply.set_generation(snapshot_->generation);
+    reply.set_flushed(flushed);
+    reply.set_message(absl::StrCat("ok, ", flushed, " flows ended"));
+    return reply;
+  });
+}
+
+absl::StatusOr<api::ExplainReply> ControlThread::Explain(
+    const api::ExplainRequest& request) {
+  return Do([this, request]() { return ExplainHere(request); });
+}
+
+}  // namespace godwit

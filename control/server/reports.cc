@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What is: status, lists, counters.
+#include <rte_lcore.h>
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "control/server/control_thread.h"
+#include "control/server/version.h"
+
+namespace godwit {
+namespace {
+
+uint64_t Of(const Counts& counts, Verdict verdict) {
+  return counts.verdicts[static_cast<size_t>(verdict)];
+}
+
+void AddDriver(const std::string& device, const DriverCounters& counters,
+               google::protobuf::Map<std::string, uint64_t>& out) {
+  out[device + ".rx_missed"] = counters.rx_missed;
+  out[device + ".rx_errors"] = counters.rx_errors;
+  out[device + ".rx_no_mbuf"] = counters.rx_no_mbuf;
+  out[device + ".tx_errors"] = counters.tx_errors;
+}
+
+std::string L4PortRanges(const std::vector<uint16_t>& l4ports) {
+  std::string text;
+  for (size_t i = 0; i < l4ports.size();) {
+    size_t end = i;
+    while (end + 1 < l4ports.size() && l4ports[end + 1] == l4ports[end] + 1) {
+      ++end;
+    }
+    absl::StrAppend(&text, text.empty() ? "" : ", ", l4ports[i]);
+    if (end != i) absl::StrAppend(&text, "-", l4ports[end]);
+    i = end + 1;
+  }
+  return text;
+}
+
+}  // namespace
+
+absl::StatusOr<api::StatusReply> ControlThread::Status(
+    const api::StatusRequest&) {
+  return Do([this]() -> absl::StatusOr<api::StatusReply> {
+    api::StatusReply reply;
+    const std::unique_ptr<Counts> counts = options_.workers->ReadCounters();
+    reply.set_ready(ready_);
+    reply.set_generation(snapshot_->generation);
+    reply.set_node(full_.node().name());
+    reply.set_version(kVersion);
+    reply.set_uptime_s(
+        static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(
+                                  Clock::now() - started_)
+                                  .count()));
+    for (const api::Uplink& uplink : full_.uplinks()) {
+      Fill(uplink, *counts, *reply.add_uplinks());
+    }
+    for (const api::Queue& queue : full_.queues()) {
+      Fill(queue, *counts, *reply.add_queues());
+    }
+    for (const api::Service& service : full_.services()) {
+      Fill(service, *reply.add_services());
+    }
+    for (const std::string& address : full_.node().unicast()) {
+      *reply.add_unicast() = address;
+    }
+    uint64_t flows = 0;
+    for (unsigned i = 0; i < options_.workers->workers(); ++i) {
+      api::WorkerStatus& worker = *reply.add_workers();
+      worker.set_id(i);
+      worker.set_cpu(
+          static_cast<uint32_t>(rte_lcore_to_cpu_id(static_cast<int>(i + 1))));
+      worker.set_flows(options_.workers->FlowsInUse(i));
+      worker.set_max_flows(options_.workers->max_flows() /
+                           options_.workers->workers());
+      worker.set_turns(options_.workers->TurnsOf(i));
+      worker.set_busy(options_.workers->BusyShareOf(i));
+      flows += worker.flows();
+    }
+    reply.set_flows(flows);
+    reply.set_max_flows(options_.workers->max_flows());
+    return reply;
+  });
+}
+
+void ControlThread::Fill(const api::Service& service,
+                         api::ServiceStatus& out) const {
+  out.set_name(service.name());
+  *out.mutable_addresses() = service.addresses();
+  *out.mutable_ports() = service.ports();
+  *out.mutable_queues() = service.queues();
+  out.set_affinity(service.affinity());
+  out.set_replies(service.replies());
+  out.set_originate(service.originate());
+  out.set_unmatched(service.unmatched());
+  size_t alive = 0;
+  size_t drained = 0;
+  std::string reason;
+  for (const api::QueueRef& ref : service.queues()) {
+    if (ref.queue() == "kernel") {
+      ++alive;
+      continue;
+    }
+    const auto found = liveness_.find(ref.queue());
+    if (found == liveness_.end()) continue;
+    if (found->second.alive) ++alive;
+    if (found->second.reason == "drained") ++drained;
+    if (!found->second.alive && reason.empty()) {
+      reason = absl::StrCat("queue ", ref.queue(), ": ", found->second.reason);
+    }
+  }
+  out.set_state(alive > 0 ? "up" : drained > 0 ? "draining" : "down");
+  if (alive == 0) out.set_reason(reason);
+  FlowFilter filter;
+  filter.service = compiler_.ServiceNumber(service.name());
+  if (const godwit::Service* known = snapshot_->ServiceOf(filter.service)) {
+    filter.queues = known->queues;
+    std::sort(filter.queues.begin(), filter.queues.end());
+  }
+  uint64_t inbound = 0;
+  uint64_t matched = 0;
+  for (const auto& command :
+       options_.workers->Ask(Command::Kind::kList, filter, 0)) {
+    inbound += command->inbound;
+    matched += command->matched;
+  }
+  out.set_inbound_flows(inbound);
+  out.set_originated_flows(matched - inbound);
+}
+
+void ControlThread::Fill(const api::Queue& queue, const Counts& counts,
+                         api::QueueStatus& out) const {
+  out.set_name(queue.name());
+  out.set_device(queue.device());
+  out.set_netns(queue.netns());
+  out.set_drained(queue.drained());
+  out.set_hop(queue.hop());
+  *out.mutable_limits() = queue.limits();
+  if (queue.has_health()) *out.mutable_health() = queue.health();
+  for (const api::Service& service : full_.services()) {
+    for (const api::QueueRef& ref : service.queues()) {
+      if (ref.queue() != queue.name()) continue;
+      *out.add_services() = service.name();
+      out.set_originate(service.originate());
+    }
+  }
+  const auto liveness = liveness_.find(queue.name());
+  const bool alive = liveness != liveness_.end() && liveness->second.alive;
+  out.set_state(alive ? "up" : queue.drained() ? "drained" : "down");
+  if (!alive && liveness != liveness_.end()) {
+    out.set_reason(liveness->second.reason);
+  }
+  const auto open = queues_.find(queue.name());
+  if (open == queues_.end()) return;
+  const OpenDevice& device = *open->second;
+  out.set_driver(device.port->driver());
+  out.set_mac(MacToString(device.mac));
+  out.set_mtu(device.mtu);
+  out.set_rxqs(static_cast<uint32_t>(device.port->rxqs().size()));
+  out.set_txqs(static_cast<uint32_t>(device.port->txqs().size()));
+  const DeviceCounts& seen = counts.devices[device.id];
+  out.set_rx_packets(seen.received);
+  out.set_tx_packets(seen.sent);
+  out.set_tx_drops(seen.dropped);
+  out.set_originated_flows(
+      options_.workers->MappingsOf(compiler_.QueueNumber(queue.name())));
+}
+
+void ControlThread::Fill(const api::Uplink& uplink, const Counts& counts,
+                         api::UplinkStatus& out) const {
+  out.set_name(uplink.name());
+  out.set_device(uplink.device());
+  out.set_vlan(uplink.vlan());
+  *out.mutable_addresses() = uplink.addresses();
+  *out.mutable_gateway() = uplink.gateway();
+  out.set_martians(uplink.martians());
+  out.set_hop(uplink.hop());
+  const auto open = uplinks_.find(uplink.name());
+  if (open == uplinks_.end()) {
+    out.set_state("down");
+    out.set_reason("its device is not open");
+    return;
+  }
+  const OpenDevice& device = *open->second;
+  out.set_state(device.link_up ? "up" : "down");
+  if (!device.link_up) out.set_reason("no link");
+  out.set_driver(device.port->driver());
+  out.set_mac(MacToString(device.mac));
+  out.set_mtu(device.mtu);
+  out.set_speed_mbps(device.port->speed_mbps());
+  out.set_numa_node(device.port->numa());
+  out.set_kernel(device.kernel_interface);
+  out.set_rxqs(static_cast<uint32_t>(device.port->rxqs().size()));
+  out.set_txqs(static_cast<uint32_t>(device.port->txqs().size()));
+  out.set_mode(absl::StrCat("software (", device.port->rss(), ")"));
+  if (device.port->rx_checksum()) *out.add_offloads() = "rx-checksum";
+  if (device.steering != nullptr) {
+    out.set_xdp_mode(device.steering->mode() == XdpMode::kNative ? "native"
+                                                                 : "generic");
+  }
+  const DeviceCounts& seen = counts.devices[device.id];
+  out.set_rx_packets(seen.received);
+  out.set_tx_packets(seen.sent);
+  out.set_tx_drops(seen.dropped);
+  if (seen.received != 0) {
+    out.set_handoff_share(static_cast<double>(seen.handed_over) /
+                          static_cast<double>(seen.received));
+  }
+}
+
+absl::StatusOr<api::ServiceListReply> ControlThread::ServiceList(
+    const api::ServiceListRequest& request) {
+  return Do([this, request]() -> absl::StatusOr<api::ServiceListReply> {
+    api::ServiceListReply reply;
+    for (const api::Service& service : full_.services()) {
+      if (!request.name().empty() && request.name() != service.name()) continue;
+      Fill(service, *reply.add_services());
+    }
+    if (!request.name().empty() && reply.services().empty()) {
+      return absl::NotFoundError(absl::StrCat(
+          "service \"", request.name(), "\": this node has no such service"));
+    }
+    return reply;
+  });
+}
+
+absl::StatusOr<api::QueueListReply> ControlThread::QueueList(
+    const api::QueueListRequest& request) {
+  return Do([this, request]() -> absl::StatusOr<api::QueueListReply> {
+    api::QueueListReply reply;
+    const std::unique_ptr<Counts> counts = options_.workers->ReadCounters();
+    for (const api::Queue& queue : full_.queues()) {
+      if (!request.name().empty() && request.name() != queue.name()) continue;
+      Fill(queue, *counts, *reply.add_queues());
+    }
+    if (!request.name().empty() && reply.queues().empty()) {
+      return absl::NotFoundError(absl::StrCat(
+          "queue \"", request.name(), "\": this node has no such queue"));
+    }
+    return reply;
+  });
+}
+
+absl::StatusOr<api::UplinkListReply> ControlThread::UplinkList(
+    const api::UplinkListRequest& request) {
+  return Do([this, request]() -> absl::StatusOr<api::UplinkListReply> {
+    api::UplinkListReply reply;
+    const std::unique_ptr<Counts> counts = options_.workers->ReadCounters();
+    for (const api::Uplink& uplink : full_.uplinks()) {
+      if (!request.name().empty() && request.name() != uplink.name()) continue;
+      Fill(uplink, *counts, *reply.add_uplinks());
+    }
+    if (!request.name().empty() && reply.uplinks().empty()) {
+      return absl::NotFoundError(absl::StrCat(
+          "uplink \"", request.name(), "\": this node has no such uplink"));
+    }
+    return reply;
+  });
+}
+
+absl::StatusOr<api::EgressShowReply> ControlThread::EgressShow(
+    const api::EgressShowRequest&) {
+  return Do([this]() -> absl::StatusOr<api::EgressShowReply> {
+    api::EgressShowReply reply;
+    *reply.mutable_egress() = full_.egress();
+    const std::unique_ptr<Counts> counts = options_.workers->ReadCounters();
+    std::map<std::string, uint64_t> mappings;
+    for (const auto& command :
+         options_.workers->Ask(Command::Kind::kList, {}, 1 << 16)) {
+      for (const FlowRecord& record : command->records) {
+        if (record.flow.kind == FlowKind::kOriginated) {
+          ++mappings[record.external.ToString()];
+        }
+      }
+    }
+    for (const std::string& text : full_.node().unicast()) {
+      api::EgressAddress& address = *reply.add_addresses();
+      address.set_address(text);
+      address.set_ports(L4PortRanges(egress_.l4ports));
+      address.set_l4ports(egress_.l4ports.size());
+      address.set_mappings(mappings[IpAddress::Parse(text)->ToString()]);
+      address.set_exhausted(Of(*counts, Verdict::kDropNatNoPort));
+      *address.mutable_reserved() = full_.egress().reserved();
+    }
+    return reply;
+  });
+}
+
+absl::StatusOr<api::NeighborListReply> ControlThread::NeighborList(
+    const api::NeighborListRequest&) {
+  return Do([this]() -> absl::StatusOr<api::NeighborListReply> {
+    api::NeighborListReply reply;
+    for (const NeighbourEntry& seen : observation_->neighbours) {
+      for (const auto& [name, device] : uplinks_) {
+        if (device->kernel_ifindex != seen.ifindex) continue;
+        api::Neighbor& out = *reply.add_neighbors();
+        out.set_address(seen.address.ToString());
+        if (seen.usable()) out.set_mac(MacToString(seen.mac));
+        out.set_device(name);
+        out.set_interface(device->kernel_interface);
+        out.set_state(NeighbourStateName(seen.state));
+      }
+    }
+    for (const Compiler::LearnedNeighbour& heard : compiler_.learned()) {
+      for (const auto& [name, device] : queues_) {
+        if (device->id != heard.device) continue;
+        api::Neighbor& out = *reply.add_neighbors();
+        out.set_address(heard.address.ToString());
+        out.set_mac(MacToString(heard.mac));
+        out.set_device(name);
+        out.set_state("reachable");
+      }
+    }
+    return reply;
+  });
+}
+
+absl::StatusOr<api::RouteListReply> ControlThread::RouteList(
+    const api::RouteListRequest&) {
+  return Do([this]() -> absl::StatusOr<api::RouteListReply> {
+    api::RouteListReply reply;
+    for (const RouteEntry& route : observation_->routes) {
+      if (route.table != 254) continue;
+      for (const NextHop& hop : route.next_hops) {
+        for (const auto& [name, device] : uplinks_) {
+          if (device->kernel_ifindex != hop.ifindex) continue;
+          api::Route& out = *reply.add_routes();
+          out.set_prefix(route.prefix.ToString());
+          out.set_kind(hop.gateway.has_value() ? "next-hop" : "connected");
+          if (hop.gateway.has_value()) out.set_via(hop.gateway->ToString());
+          out.set_device(name);
+          out.set_interface(device->kernel_interface);
+          out.set_metric(route.metric);
+          out.set_weight(hop.weight);
+          out.set_source("kernel");
+        }
+      }
+    }
+    for (const api::Service& service : full_.services()) {
+      for (const std::string& address : service.addresses()) {
+        api::Route& out = *reply.add_routes();
+        out.set_prefix(Prefix::Parse(address)->ToString());
+        out.set_kind("service");
+        out.set_device(service.name());
+        out.set_source("godwit");
+      }
+    }
+    return reply;
+  });
+}
+
+absl::StatusOr<api::CountersReply> ControlThread::Counters(
+    const api::CountersRequest&) {
+  return Do([this]() -> absl::StatusOr<api::CountersReply> {
+    const std::unique_ptr<Counts> counts = options_.workers->ReadCounters();
+    api::CountersReply reply;
+    reply.set_received(counts->received);
+    reply.set_generated(counts->generated);
+    reply.set_delivered(Of(*counts, Verdict::kDelivered));
+    reply.set_sent(Of(*counts, Verdict::kSent));
+    reply.set_punted(Of(*counts, Verdict::kPunted));
+    reply.set_consumed(Of(*counts, Verdict::kConsumed));
+    reply.set_held(counts->Held());
+    for (size_t i = 0; i < kVerdicts; ++i) {
+      const auto verdict = static_cast<Verdict>(i);
+      if (!IsDrop(verdict) || verdict == Verdict::kDropParse) continue;
+      const std::string_view name = VerdictName(verdict);
+      (*reply.mutable_dropped())[std::string(name)] = counts->verdicts[i];
+    }
+    for (const DeviceMap* devices : {&uplinks_, &queues_}) {
+      for (const auto& [name, device] : *devices) {
+        AddDriver(name, device->port->counters(), *reply.mutable_driver());
+        if (device->tap == nullptr) continue;
+        AddDriver(device->tap_name, device->tap->counters(),
+                  *reply.mutable_driver());
+      }
+    }
+    auto& events = *reply.mutable_events();
+    events["flows_evicted"] = options_.workers->Evicted();
+    events["questions_lost"] = options_.workers->EventsLost();
+    for (const auto& [name, device] : uplinks_) {
+      if (device->steering == nullptr) continue;
+      const auto egress = device->steering->egress_counters();
+      if (egress.ok()) {
+        events[name + ".kernel_leak_prevented"] = egress->leak_prevented;
+      }
+      const auto steer = device->steering->steer_counters();
+      if (steer.ok()) {
+        events[name + ".xdp_passed"] = steer->passed;
+        events[name + ".xdp_redirected"] = steer->redirected;
+        events[name + ".xdp_dropped"] = steer->dropped;
+      }
+    }
+    return reply;
+  });
+}
+
+}  // namespace godwit
