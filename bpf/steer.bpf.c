@@ -158,28 +158,31 @@ static __always_inline enum Owner OwnerOfV4(struct Cursor *cursor,
   return OwnerOfL4(cursor, tables->config, protocol, first);
 }
 
-/* Past the extension headers of a packet to a unicast address. */
-static __always_inline enum Owner WalkV6(struct Cursor *cursor,
+/* Past the extension headers of a packet to a unicast address. Each is reached
+ * from the first by one bounded sum, not from the one before it: the verifier
+ * then finds every round like the last, and does not walk all the ways there
+ * are through eight of them. */
+static __always_inline enum Owner WalkV6(const struct Cursor *first,
                                          const struct SteerConfig *config,
                                          __u8 next_header) {
+  struct Cursor cursor = *first;
   __u32 bytes = 0;
-  int fragment = 0;
+  __u16 more_fragments = 0;
   for (int i = 0; i < kMaxExtHeaders && IsExtHeader(next_header); ++i) {
-    const struct Ipv6Ext *ext = Take(cursor, sizeof(*ext));
+    const struct Ipv6Ext *ext = Take(&cursor, sizeof(*ext));
     if (!ext) return kPerhapsOurs;
-    if (next_header == kProtoFragment) {
-      if (ext->offset_flags & bpf_htons(kFragmentOffsetV6)) return kPerhapsOurs;
-      /* An atomic fragment is a whole packet (RFC 6946). */
-      if (ext->offset_flags & bpf_htons(kMoreFragmentsV6)) fragment = 1;
-    }
-    __u32 size = ExtHeaderSize(next_header, ext->length);
-    bytes += size;
+    __u16 offset_flags =
+        next_header == kProtoFragment ? bpf_ntohs(ext->offset_flags) : 0;
+    if (offset_flags & kFragmentOffsetV6) return kPerhapsOurs;
+    /* None after an atomic fragment, which is a whole packet (RFC 6946). */
+    more_fragments |= offset_flags & kMoreFragmentsV6;
+    bytes += ExtHeaderSize(next_header, ext->length);
     if (bytes > kMaxExtBytes) return kPerhapsOurs;
     next_header = ext->next_header;
-    Skip(cursor, size - sizeof(*ext));
+    cursor.at = first->at + bytes;
   }
   if (IsExtHeader(next_header)) return kPerhapsOurs;
-  return OwnerOfL4(cursor, config, next_header, fragment);
+  return OwnerOfL4(&cursor, config, next_header, more_fragments);
 }
 
 /* Neighbour discovery is the kernel's, whatever address it is sent to. */
