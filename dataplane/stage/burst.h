@@ -42,10 +42,9 @@ struct PacketTag {
   Route route = Route::kReceived;
   Verdict verdict = Verdict::kUndecided;  // kTransmit: what it counts as
   uint32_t since = 0;                     // tick it began to wait
-  QueueId loop_queue = 0;                 // kLoop: the queue it came from
-  uint16_t reserved = 0;
+  uint64_t reserved = 0;
 };
-static_assert(sizeof(PacketTag) <= 16);
+static_assert(sizeof(PacketTag) == 16, "a private area is a multiple of 8");
 
 inline PacketTag& TagOf(rte_mbuf* mbuf) {
   return *static_cast<PacketTag*>(rte_mbuf_to_priv(mbuf));

@@ -220,7 +220,6 @@ void GoRound(rte_mbuf* mbuf, Context& context, Meta& meta) {
   PacketTag& tag = TagOf(mbuf);
   tag.route =
       meta.action == Action::kTranslateOut ? Route::kLoop : Route::kLoopReply;
-  tag.loop_queue = meta.queue;
   tag.since = 0;
   LoopAround(mbuf, context);
   meta.verdict = Verdict::kHandedOver;

@@ -13,6 +13,7 @@ constexpr std::array<std::string_view, kVerdicts> kNames = {
     "ip6_short", "ip6_version", "ip6_len", "v6_eh_trunc", "v6_eh_order",
     "v6_eh_limit", "v6_jumbo", "v6_routing", "nh_bad", "frag_align", "frag_len",
     "frag_tiny", "l4_short", "tcp_doff", "tcp_flags", "udp_len", "port_zero",
+    "ip6_mapped",
     // The rest.
     "l2_not_mine", "l2_multicast", "l2_type", "martian_src", "martian_dst",
     "land", "spoof_own_src", "arp_bad", "nd_bad", "svc_miss", "svc_no_queue",
