@@ -15,10 +15,10 @@ namespace godwit {
 inline constexpr uint32_t kMaxCpu = 1023;
 inline constexpr uint32_t kMaxWorkers = 64;
 inline constexpr uint32_t kMinFlows = 1024;
-inline constexpr uint32_t kMaxFlows = 1 << 27;
+inline constexpr uint32_t kMaxFlows = (1 << 24) - 1;  // of one worker's table
 inline constexpr uint32_t kMaxUnicastAddresses = 64;
 inline constexpr uint32_t kMaxUplinks = 64;
-inline constexpr uint32_t kMaxQueues = 4096;
+inline constexpr uint32_t kMaxQueues = 512;
 inline constexpr uint32_t kMaxServices = 4096;
 inline constexpr uint32_t kMaxEndpoints = 65536;  // addresses x ports, in all
 inline constexpr uint32_t kMaxWeight = 65535;

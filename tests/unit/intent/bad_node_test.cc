@@ -49,7 +49,7 @@ const BadInput kBadInputs[] = {
      "1-64"},
     {"TooFewFlows", 8, "dataplane: {max_flows: 1000}",
      "godwit.yaml:8: dataplane.max_flows: \"1000\" is not a number of flows of "
-     "1024-134217728"},
+     "1024-16777215"},
     {"EmptyEalArgument", 8, "dataplane: {eal_args: [\"\"]}",
      "godwit.yaml:8: dataplane.eal_args[0]: \"\" is not an argument for DPDK"},
     {"EgressPortsWord", 8, "egress: {ports: all}",

@@ -7,10 +7,13 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <regex>
+#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
 
+#include "control/api/field_text.h"
 #include "control/intent/load.h"
 #include "control/intent/save.h"
 
@@ -50,6 +53,27 @@ TEST(ExamplesTest, AllLoadWithoutWarningAndSurviveASave) {
   }
   EXPECT_THAT(names, testing::IsSupersetOf({"full.yaml", "minimal.yaml",
                                             "veth.yaml", "xdp.yaml"}));
+}
+
+// Collects the keys of `type` and of what is within it.
+void CollectKeys(const google::protobuf::Descriptor& type,
+                 std::set<std::string>& keys) {
+  for (int i = 0; i < type.field_count(); ++i) {
+    const google::protobuf::FieldDescriptor& field = *type.field(i);
+    keys.insert(field.name());
+    if (!IsScalar(field)) CollectKeys(*field.message_type(), keys);
+  }
+}
+
+TEST(ReferenceTest, HasEveryKey) {
+  const std::string page = ReadFile(std::getenv("GODWIT_REFERENCE"));
+  std::set<std::string> keys;
+  CollectKeys(*api::Config::descriptor(), keys);
+  EXPECT_GT(keys.size(), 60u);
+  for (const std::string& key : keys) {
+    EXPECT_TRUE(std::regex_search(page, std::regex("\\b" + key + "\\b")))
+        << key;
+  }
 }
 
 TEST(ExamplesTest, FullSaysWhatIsWrittenThere) {
