@@ -28,7 +28,6 @@ constexpr size_t kBurst = 64;
 
 struct Key {
   std::array<uint64_t, 5> words;
-  friend bool operator==(const Key&, const Key&) = default;
 };
 static_assert(sizeof(Key) == kFlowHashBytes);
 

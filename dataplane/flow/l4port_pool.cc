@@ -164,12 +164,9 @@ void L4portPool::Release(uint32_t dense) {
   free_dense_ = dense;
 }
 
-// Bits past the block's end are set, so that they are never drawn.
+// Bits past the block's end are clear but not counted, so never drawn.
 void L4portPool::ClearBitmap(uint32_t dense) {
-  uint64_t* bits = BitmapOf(dense);
-  std::memset(bits, 0, size_t{layout_.words} * 8);
-  const uint32_t past_end = block_.size() % kWordBits;
-  if (past_end != 0) bits[layout_.words - 1] = ~uint64_t{0} << past_end;
+  std::memset(BitmapOf(dense), 0, size_t{layout_.words} * 8);
   uint32_t* clear_in_group = GroupsOf(dense);
   uint32_t left = block_.size();
   for (uint32_t group = 0; group < layout_.groups; ++group) {
@@ -240,7 +237,7 @@ void L4portPool::SetBlock(std::span<const uint16_t> block) {
     const uint32_t dense = layout_.stride <= old.stride ? i : kept - 1 - i;
     std::memcpy(old_bits, &bitmaps_[size_t{dense} * old.stride],
                 size_t{old.words} * 8);
-    Translate(dense, old_bits, old_size);
+    Translate(dense, {old_bits, old.words});
   }
   ResetFreeList();
 }
@@ -270,15 +267,13 @@ uint32_t L4portPool::CompactDense(const Layout& old, uint32_t limit) {
   return kept;
 }
 
-void L4portPool::Translate(uint32_t dense, const uint64_t* old_bits,
-                           uint32_t old_size) {
+void L4portPool::Translate(uint32_t dense, std::span<const uint64_t> old_bits) {
   ClearBitmap(dense);
   dense_[dense].taken = 0;
-  for (uint32_t at = 0; at < WordsFor(old_size); ++at) {
+  for (uint32_t at = 0; at < old_bits.size(); ++at) {
     for (uint64_t bits = old_bits[at]; bits != 0; bits &= bits - 1) {
       const uint32_t old_index =
           at * kWordBits + static_cast<uint32_t>(std::countr_zero(bits));
-      if (old_index >= old_size) break;
       const uint32_t index = block_.IndexOf(old_l4ports_[old_index]);
       if (index != L4portBlock::kNotInBlock) Mark(dense, index);
     }

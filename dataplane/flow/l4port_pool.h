@@ -229,7 +229,7 @@ class L4portPool {
   uint32_t RandomBitOf(uint64_t word);
   void ResetFreeList();
   uint32_t CompactDense(const Layout& old, uint32_t limit);
-  void Translate(uint32_t dense, const uint64_t* old_bits, uint32_t old_size);
+  void Translate(uint32_t dense, std::span<const uint64_t> old_bits);
 
   L4portBlock block_;
   RandomStream random_;

@@ -39,13 +39,13 @@ BigMemory BigMemory::Map(size_t bytes, HugePages huge_pages) {
   GODWIT_CHECK(bytes > 0);
   BigMemory memory;
   std::byte* start = nullptr;
-  if (huge_pages != HugePages::kOff) {
-    memory.mapped_ = RoundUp(bytes, kHugePage);
+  memory.mapped_ = RoundUp(bytes, kHugePage);
+  if (huge_pages == HugePages::kAuto || huge_pages == HugePages::kRequired) {
     memory.page_kind_ = PageKind::kReservedHuge;
     start = MapPages(memory.mapped_, MAP_HUGETLB | MAP_POPULATE);
   }
   if (start == nullptr && huge_pages == HugePages::kRequired) return {};
-  if (start == nullptr && huge_pages == HugePages::kAuto) {
+  if (start == nullptr && huge_pages != HugePages::kOff) {
     start = MapAligned(memory.mapped_);
     memory.page_kind_ = PageKind::kOrdinary;
     if (start != nullptr && madvise(start, memory.mapped_, MADV_HUGEPAGE) == 0)

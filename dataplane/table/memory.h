@@ -16,7 +16,12 @@
 namespace godwit {
 
 // What the caller asks for (`dataplane.hugepages` of the config).
-enum class HugePages { kAuto, kRequired, kOff };
+enum class HugePages {
+  kAuto,         // from the reserved pool if it has enough, else kTransparent
+  kRequired,     // from the reserved pool
+  kTransparent,  // 2 MiB pages if the kernel can
+  kOff,
+};
 
 // What it got: pages from the reserved pool, 2 MiB pages if the kernel can
 // (transparent), or ordinary ones.

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <memory>
 #include <random>
 #include <set>
@@ -199,7 +200,8 @@ class Exhaustive {
       Walk(depth - 1);
       // Which l4port comes back is chance; that one does, is not.
       ASSERT_TRUE(Take(originator));
-      std::ranges::rotate(held_[originator], held_[originator].end() - 1);
+      std::rotate(held_[originator].begin(), held_[originator].end() - 1,
+                  held_[originator].end());
     }
   }
   uint64_t steps() const { return steps_; }

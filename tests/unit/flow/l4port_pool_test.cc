@@ -189,6 +189,22 @@ TEST(L4portPoolTest, AsksFewQuestionsUpToTheLastL4port) {
   EXPECT_LT(fixture.questions, 16u);
 }
 
+// Dense from N/16 live flows on, until fewer than N/32: not back and forth.
+TEST(L4portPoolTest, BitmapGoesBackBelowHalfOfWhereItCame) {
+  Fixture fixture(Range(0, 16'000));
+  uint32_t flows = 0;
+  while (fixture.pool->dense_destinations() == 0) {
+    ASSERT_EQ(fixture.StatusOf(kOne), L4portStatus::kOk);
+    ++flows;
+  }
+  EXPECT_GE(flows, 1000u);
+  EXPECT_LT(flows, 2000u);
+  while (fixture.flows.size() < 2500) fixture.StatusOf(kOne);
+  while (fixture.pool->dense_destinations() == 1)
+    fixture.Free(kOne, fixture.flows.begin()->second);
+  EXPECT_EQ(fixture.flows.size(), 499u);
+}
+
 // Light destinations take no bitmaps, however many there are.
 TEST(L4portPoolTest, LightDestinationsCostNothing) {
   Fixture fixture(Range(1024, 65536), 1 << 20);

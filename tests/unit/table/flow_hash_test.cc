@@ -88,7 +88,8 @@ uint64_t PlainFlowHash(const FlowHashSeed& seed, const Key& key) {
       block = AesRound(block, word[round]);
     sum = Xor(sum, block);
   }
-  for (size_t round : {7, 4, 5}) sum = AesRound(sum, word[round]);
+  for (const size_t round : {size_t{7}, size_t{4}, size_t{5}})
+    sum = AesRound(sum, word[round]);
   uint64_t low;
   std::memcpy(&low, sum.data(), 8);
   return low;
@@ -138,7 +139,8 @@ TEST(FlowHashTest, EveryKeyBitReachesEveryHashBit) {
       const uint64_t before = hash(key.data());
       key[bit / 8] ^= static_cast<uint8_t>(1 << (bit % 8));
       const uint64_t changed = before ^ hash(key.data());
-      for (size_t i = 0; i < 64; ++i) flips[i] += static_cast<int>(changed >> i & 1);
+      for (size_t i = 0; i < 64; ++i)
+        flips[i] += static_cast<int>(changed >> i & 1);
     }
     for (size_t i = 0; i < 64; ++i) {
       ASSERT_NEAR(flips[i] / double{kDraws}, 0.5, 0.07)

@@ -22,6 +22,11 @@ class FlowIndexPeer {
     bucket.used = used;
     return FlowIndex::TagMatches(bucket, tag);
   }
+  static uint64_t KeysAway(const FlowIndex& index) {
+    uint64_t away = 0;
+    for (const auto& bucket : index.buckets_) away += bucket.keys_away;
+    return away;
+  }
 };
 
 namespace {
@@ -116,7 +121,7 @@ TEST(FlowIndexTest, RefusesWithoutChangingAnything) {
   for (uint32_t value = 0; value < 16; ++value) {
     EXPECT_EQ(fixture.Find(value), value);
   }
-  EXPECT_TRUE(fixture.index.Erase(3 << 20 | 9, 3));
+  EXPECT_TRUE(fixture.index.Erase(fixture.hashes[3], 3));
   EXPECT_EQ(fixture.Insert(uint64_t{16} << 20 | 9), kInserted);
 }
 
@@ -136,8 +141,22 @@ TEST(FlowIndexTest, ReachesItsLoadWithRandomKeys) {
   }
 }
 
+// A count that stayed would cost every later miss a second cache line.
+TEST(FlowIndexTest, CountsWhoIsAway) {
+  Fixture fixture(16);
+  std::mt19937_64 random(3);
+  while (fixture.Insert(random()) == kInserted) {
+  }
+  EXPECT_GT(FlowIndexPeer::KeysAway(fixture.index), 0u);
+  EXPECT_LT(FlowIndexPeer::KeysAway(fixture.index), fixture.index.size());
+  for (uint32_t value = 0; value < fixture.hashes.size(); ++value)
+    ASSERT_TRUE(fixture.index.Erase(fixture.hashes[value], value));
+  EXPECT_EQ(FlowIndexPeer::KeysAway(fixture.index), 0u);
+}
+
 TEST(FlowIndexTest, BucketsForKeepsTheLoad) {
-  for (uint64_t keys : {0, 1, 6, 13, 14, 1000, 8'388'608, 100'000'000}) {
+  for (const uint64_t keys : std::initializer_list<uint64_t>{
+           0, 1, 6, 13, 14, 1000, 8'388'608, 100'000'000}) {
     const uint32_t buckets = FlowIndex::BucketsFor(keys);
     EXPECT_TRUE(std::has_single_bit(buckets));
     EXPECT_GE(buckets, 2u);

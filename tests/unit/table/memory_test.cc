@@ -19,11 +19,12 @@ size_t AddressSpace() {
 }
 
 TEST(BigMemoryTest, IsZeroedAlignedAndWritable) {
-  for (HugePages huge_pages : {HugePages::kAuto, HugePages::kOff}) {
+  for (const HugePages huge_pages :
+       {HugePages::kAuto, HugePages::kTransparent, HugePages::kOff}) {
     const BigMemory memory = BigMemory::Map(5'000'000, huge_pages);
     ASSERT_EQ(memory.bytes().size(), 5'000'000u);
     const auto start = reinterpret_cast<uintptr_t>(memory.bytes().data());
-    const size_t page = huge_pages == HugePages::kAuto ? 2u << 20 : 4096u;
+    const size_t page = huge_pages == HugePages::kOff ? 4096u : 2u << 20;
     EXPECT_EQ(start % page, 0u);
     EXPECT_TRUE(std::ranges::all_of(
         memory.bytes(), [](std::byte b) { return b == std::byte{0}; }));
@@ -35,7 +36,8 @@ TEST(BigMemoryTest, GivesBackWhatItMapped) {
   constexpr size_t kBytes = size_t{64} << 20;
   BigMemory::Map(kBytes, HugePages::kAuto);  // whatever is lazily set up
   const size_t before = AddressSpace();
-  for (HugePages huge_pages : {HugePages::kAuto, HugePages::kOff}) {
+  for (const HugePages huge_pages :
+       {HugePages::kAuto, HugePages::kTransparent, HugePages::kOff}) {
     BigMemory memory = BigMemory::Map(kBytes, huge_pages);
     EXPECT_GE(AddressSpace(), before + kBytes);
     BigMemory moved = std::move(memory);
@@ -49,8 +51,8 @@ TEST(BigMemoryTest, GivesBackWhatItMapped) {
 
 TEST(BigMemoryTest, TooMuchIsEmpty) {
   const size_t before = AddressSpace();
-  for (HugePages huge_pages :
-       {HugePages::kAuto, HugePages::kRequired, HugePages::kOff}) {
+  for (HugePages huge_pages : {HugePages::kAuto, HugePages::kRequired,
+                               HugePages::kTransparent, HugePages::kOff}) {
     EXPECT_TRUE(BigMemory::Map(size_t{1} << 50, huge_pages).empty());
   }
   EXPECT_EQ(AddressSpace(), before);
