@@ -174,6 +174,8 @@ absl::StatusOr<EalMode> StartEal(const EalOptions& options) {
     return absl::InternalError(
         absl::StrCat("EAL: ", rte_strerror(rte_errno), capture.Why()));
   }
+  // Nothing is shared, so nothing is in it; and a killed process leaves none.
+  rmdir(rte_eal_get_runtime_dir());
   mode->hugepages = rte_eal_has_hugepages() != 0;  // eal_args may say otherwise
   return mode;
 }

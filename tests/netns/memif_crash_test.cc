@@ -121,25 +121,24 @@ class Peer {
  public:
   explicit Peer(const std::string& vdev) {
     const std::string cpu = std::to_string(sysconf(_SC_NPROCESSORS_ONLN) - 1);
-    const std::vector<std::string> words = {
-        "dpdk-testpmd",
-        "--lcores=0@0,1@" + cpu,
-        "--no-huge",
-        "-m",
-        "128",
-        "--no-pci",
-        "--no-telemetry",
-        "--no-shconf",
-        "--file-prefix=godwit-peer" + std::to_string(getpid()),
-        "--vdev=" + vdev,
-        "--",
-        "--forward-mode=txonly",
-        "--auto-start",
-        "--txpkts=1400",
-        "--total-num-mbufs=4096",
-        "--no-mlockall",
-        "--disable-link-check",
-        "--stats-period=60"};
+    const std::vector<std::string> words = {"dpdk-testpmd",
+                                            "--lcores=0@0,1@" + cpu,
+                                            "--no-huge",
+                                            "-m",
+                                            "128",
+                                            "--no-pci",
+                                            "--no-telemetry",
+                                            "--no-shconf",
+                                            "--file-prefix=" + Prefix(),
+                                            "--vdev=" + vdev,
+                                            "--",
+                                            "--forward-mode=txonly",
+                                            "--auto-start",
+                                            "--txpkts=1400",
+                                            "--total-num-mbufs=4096",
+                                            "--no-mlockall",
+                                            "--disable-link-check",
+                                            "--stats-period=60"};
     std::vector<char*> argv;
     for (const std::string& word : words) {
       argv.push_back(const_cast<char*>(word.c_str()));
@@ -163,10 +162,15 @@ class Peer {
     if (pid_ <= 0) return;
     kill(pid_, SIGKILL);
     waitpid(pid_, nullptr, 0);
+    rmdir(("/var/run/dpdk/" + Prefix()).c_str());
     pid_ = -1;
   }
 
  private:
+  static std::string Prefix() {
+    return "godwit-peer" + std::to_string(getpid());
+  }
+
   pid_t pid_ = -1;
 };
 
@@ -309,6 +313,7 @@ TEST(MemifCrashTest, ThePlainDriverCrashes) {
   int status = 0;
   ASSERT_EQ(waitpid(pid, &status, 0), pid);
   unlink(("/tmp/godwit-memif-crash-" + std::to_string(pid)).c_str());
+  rmdir(("/var/run/dpdk/godwit-peer" + std::to_string(pid)).c_str());
   ASSERT_TRUE(WIFSIGNALED(status))
       << "no crash in " << kPlainKills
       << " kills: is the guard still needed? exit code " << WEXITSTATUS(status);

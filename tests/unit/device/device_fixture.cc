@@ -121,6 +121,8 @@ void StartTestEal() {
   options.worker_cpus = {0};
   options.workers = 2;
   options.memory_mib = 512;
+  // For the test's own virtio-user guest, which shares at most eight files.
+  options.extra_args = {"--single-file-segments"};
   const absl::StatusOr<EalMode> mode = StartEal(options);
   if (!mode.ok()) {
     std::fprintf(stderr, "%s\n", mode.status().ToString().c_str());
