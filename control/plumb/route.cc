@@ -77,13 +77,7 @@ absl::Status EnsureDefaultRoute(NetlinkSocket& socket,
   uint32_t metric = kFirstMetric;
   for (const RouteEntry& route : *routes) {  // in order of their metrics
     if (route.prefix.address.IsV4() != v4) continue;
-    if (Leads(route, wanted)) {
-      if (!IsOurs(route) || route.source == wanted.source) {
-        return absl::OkStatus();
-      }
-      return SendRoute(socket, RTM_NEWROUTE, NLM_F_REPLACE, wanted,
-                       route.metric);
-    }
+    if (Leads(route, wanted)) return absl::OkStatus();
     if (route.metric == metric) ++metric;
   }
   return SendRoute(socket, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, wanted,

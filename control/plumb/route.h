@@ -17,9 +17,9 @@ struct DefaultRoute {
   std::optional<IpAddress> source;  // preferred for programs that bind none
 };
 
-// There is a default route through that interface and gateway afterwards, and
-// if it is ours, it has that source. A new one gets metric 74, or the next that
-// no default route of the family has; it never takes another's place.
+// There is a default route through that interface and gateway afterwards; one
+// that is there already stays as it is. A new one gets metric 74, or the next
+// that no default route of the family has; it never takes another's place.
 // The gateway is taken to be on the link, whatever the addresses there.
 absl::Status EnsureDefaultRoute(NetlinkSocket& socket,
                                 const DefaultRoute& wanted);

@@ -66,7 +66,7 @@ void StartGuardian(const std::string& prefix) {
 
 bool IsRoot() { return geteuid() == 0; }
 
-std::string Run(const std::string& command) {
+std::string Shell(const std::string& command) {
   FILE* pipe = popen(absl::StrCat(command, " 2>&1").c_str(), "re");
   EXPECT_NE(pipe, nullptr);
   if (pipe == nullptr) return "";
@@ -85,17 +85,17 @@ ScratchNetns::ScratchNetns() {
   const std::string prefix = absl::StrCat("plumb-", getpid(), "-");
   StartGuardian(prefix);
   name_ = absl::StrCat(prefix, ++count);
-  Run(absl::StrCat("ip netns add ", name_));
+  Shell(absl::StrCat("ip netns add ", name_));
 }
 
 ScratchNetns::~ScratchNetns() { RemoveNetns(name_.c_str()); }
 
 std::string ScratchNetns::Ip(const std::string& arguments) const {
-  return Run(absl::StrCat("ip -n ", name_, " ", arguments));
+  return Shell(absl::StrCat("ip -n ", name_, " ", arguments));
 }
 
 std::string ScratchNetns::Exec(const std::string& command) const {
-  return Run(absl::StrCat("ip netns exec ", name_, " ", command));
+  return Shell(absl::StrCat("ip netns exec ", name_, " ", command));
 }
 
 void ScratchNetns::Enter(absl::FunctionRef<void()> work) const {

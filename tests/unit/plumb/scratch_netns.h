@@ -11,7 +11,7 @@ namespace godwit {
 
 // Runs `command` in a shell and returns what it printed, errors too; a command
 // that fails fails the test.
-std::string Run(const std::string& command);
+std::string Shell(const std::string& command);
 
 // A namespace under /run/netns with a name of its own, loopback down. Removed
 // when destroyed, and if the process dies before, by a process that waits for

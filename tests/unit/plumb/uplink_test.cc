@@ -98,10 +98,9 @@ TEST_F(UplinkTest, TheKernelSendsCompletePacketsThroughTheTap) {
     request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_MULTI_QUEUE | IFF_VNET_HDR;
     ASSERT_EQ(ioctl(fd.get(), TUNSETIFF, &request), 0);
     ASSERT_EQ(ioctl(fd.get(), TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4), 0);
-    EXPECT_THAT(godwit::Run("ethtool -k gw0"),
-                HasSubstr("tx-checksumming: on"));
+    EXPECT_THAT(Shell("ethtool -k gw0"), HasSubstr("tx-checksumming: on"));
     ASSERT_TRUE(PlumbUplink(Gw0()).ok());
-    EXPECT_THAT(godwit::Run("ethtool -k gw0"),
+    EXPECT_THAT(Shell("ethtool -k gw0"),
                 AllOf(HasSubstr("tx-checksumming: off"),
                       HasSubstr("tx-tcp-segmentation: off")));
   });

@@ -209,6 +209,11 @@ TEST_F(VethTest, MovesAnInterfaceIntoItsNamespaceOnce) {
 }
 
 TEST(NetnsTest, AFileIsNoNamespace) {
+  if (!IsRoot()) GTEST_SKIP() << "needs root";
+  const ScratchNetns node;
+  EXPECT_TRUE(NetnsExists(node.name()));
+  Shell("umount /run/netns/" + node.name());
+  EXPECT_FALSE(NetnsExists(node.name()));
   EXPECT_FALSE(NetnsExists(""));
   EXPECT_FALSE(NetnsExists("../netns"));
   EXPECT_FALSE(NetnsExists("plumb-none"));

@@ -3,8 +3,10 @@
 
 #include <net/if.h>
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <cstdio>
 #include <fstream>
 #include <functional>
 #include <memory>
@@ -26,8 +28,8 @@ using std::chrono::steady_clock;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr milliseconds kSoon(100);
-constexpr milliseconds kLong(5000);
+// Patience for a loaded machine; how fast it is has a test of its own.
+constexpr milliseconds kPatience(3000);
 
 IpAddress Ip(const char* text) { return *IpAddress::Parse(text); }
 
@@ -65,7 +67,7 @@ class KernelWatchTest : public testing::Test {
   }
 
   // Whether the callback reports such a world within `limit`.
-  bool Told(const Predicate& predicate, milliseconds limit = kSoon) {
+  bool Told(const Predicate& predicate, milliseconds limit = kPatience) {
     std::unique_lock<std::mutex> lock(mutex_);
     return changed_.wait_for(lock, limit,
                              [&] { return calls_ > 0 && predicate(last_); });
@@ -203,6 +205,8 @@ TEST_F(KernelWatchTest, SeesTheNextHopsOfNextHopObjects) {
 }
 
 TEST_F(KernelWatchTest, RoutesOfALinkThatGoesDownAreGone) {
+  // Without IPv6, whose routes the kernel does report.
+  node_.Exec("sysctl -qw net.ipv6.conf.up0.disable_ipv6=1");
   node_.Ip("route add 198.51.100.0/24 via 192.0.2.9");
   Start();
   node_.Ip("link set up1 down");
@@ -231,20 +235,52 @@ TEST_F(KernelWatchTest, TellsOfAddressesAndNewLinks) {
   }));
 }
 
-TEST_F(KernelWatchTest, ChangesAreToldTogether) {
-  Start();
-  const std::string batch = "/tmp/" + node_.name() + ".batch";
-  std::ofstream file(batch);
-  for (int i = 0; i < 400; ++i) {
-    file << "route add 10.0." << i / 256 << "." << i % 256
-         << "/32 via 192.0.2.9\n";
+// A file of commands for `ip -batch`, all run by one process.
+class Batch {
+ public:
+  explicit Batch(const ScratchNetns& node)
+      : path_("/tmp/" + node.name() + ".batch"), file_(path_) {}
+  ~Batch() { std::remove(path_.c_str()); }
+  void Add(const std::string& line) { file_ << line << "\n"; }
+  void RunIn(const ScratchNetns& node) {
+    file_.close();
+    node.Ip("-batch " + path_);
   }
-  file.close();
+
+ private:
+  std::string path_;
+  std::ofstream file_;
+};
+
+TEST_F(KernelWatchTest, TellsWithinATenthOfASecond) {
+  Start();
+  // The best of many: the machine may be busy with something else.
+  auto best = steady_clock::duration::max();
+  for (int i = 0; i < 20; ++i) {
+    const std::string mac = "02:00:00:00:01:" + std::to_string(10 + i);
+    node_.Ip("neigh replace 192.0.2.9 dev up0 lladdr " + mac);
+    const auto begin = steady_clock::now();
+    ASSERT_TRUE(Told([&](const Observation& seen) {
+      const NeighbourEntry* entry = Neighbour(seen, "192.0.2.9");
+      return entry != nullptr && entry->mac == ParseMac(mac);
+    }));
+    best = std::min(best, steady_clock::now() - begin);
+  }
+  EXPECT_LT(best, milliseconds(100));
+}
+
+TEST_F(KernelWatchTest, TellsAtMostAHundredTimesASecond) {
+  Start();
+  Batch batch(node_);
+  for (int i = 0; i < 20000; ++i) {
+    batch.Add("neigh replace 192.0.2.9 dev up0 lladdr 02:00:00:00:00:" +
+              std::to_string(10 + i % 90));
+  }
   const auto begin = steady_clock::now();
-  node_.Ip("-batch " + batch);
-  std::remove(batch.c_str());
-  EXPECT_TRUE(Told([](const Observation& seen) {
-    return FindRoute(seen, "10.0.1.143/32") != nullptr;
+  batch.RunIn(node_);
+  EXPECT_TRUE(Told([this](const Observation& seen) {
+    const NeighbourEntry* entry = Neighbour(seen, "192.0.2.9");
+    return entry != nullptr && entry->mac[5] == 0x29;
   }));
   const auto took = steady_clock::now() - begin;
   const std::lock_guard<std::mutex> lock(mutex_);
@@ -252,36 +288,45 @@ TEST_F(KernelWatchTest, ChangesAreToldTogether) {
 }
 
 TEST_F(KernelWatchTest, AnOverrunLosesNothing) {
+  // Without IPv6, whose address checks would give the addresses a second look.
+  node_.Exec("sysctl -qw net.ipv6.conf.all.disable_ipv6=1");
   Start(KernelWatch::Options{.receive_buffer_bytes = 1});
-  const std::string batch = "/tmp/" + node_.name() + ".batch";
-  std::ofstream file(batch);
+  Batch batch(node_);
   for (int i = 0; i < 2000; ++i) {
-    file << "route add 10.0." << i / 256 << "." << i % 256
-         << "/32 via 192.0.2.9\n";
+    batch.Add("route add 10.0." + std::to_string(i / 256) + "." +
+              std::to_string(i % 256) + "/32 via 192.0.2.9");
   }
-  file.close();
+  batch.Add("addr add 192.0.2.99/32 dev up0");
+  batch.Add("neigh add 192.0.2.9 dev up0 lladdr 02:00:00:00:00:09");
+  batch.Add("link set up1 mtu 1400");
   {
     // The watch waits in the callback for this lock, and reads nothing.
     const std::lock_guard<std::mutex> lock(mutex_);
     node_.Ip("route add 198.51.100.0/24 via 192.0.2.9");
     std::this_thread::sleep_for(milliseconds(50));
-    node_.Ip("-batch " + batch);
+    batch.RunIn(node_);
   }
-  std::remove(batch.c_str());
-  EXPECT_TRUE(Told(
-      [](const Observation& seen) {
-        size_t routes = 0;
-        for (const RouteEntry& route : seen.routes) {
-          routes += route.prefix.address.bytes[12] == 10 ? 1U : 0U;
-        }
-        return routes == 2000;
-      },
-      kLong));
+  EXPECT_TRUE(Told([this](const Observation& seen) {
+    size_t routes = 0;
+    for (const RouteEntry& route : seen.routes) {
+      routes += route.prefix.address.bytes[12] == 10 ? 1U : 0U;
+    }
+    const auto is_new = [](const LocalAddress& address) {
+      return address.prefix == *Prefix::Parse("192.0.2.99/32");
+    };
+    const auto is_small = [](const LinkEntry& link) {
+      return link.name == "up1" && link.mtu == 1400;
+    };
+    return routes == 2000 && Neighbour(seen, "192.0.2.9") != nullptr &&
+           std::any_of(seen.addresses.begin(), seen.addresses.end(), is_new) &&
+           std::any_of(seen.links.begin(), seen.links.end(), is_small);
+  }));
   EXPECT_GT(watch_->overruns(), 0U);
 }
 
 TEST_F(KernelWatchTest, ResolvingAsksTheKernelAtMostOnceASecond) {
   Start();
+  const auto begin = steady_clock::now();
   ASSERT_TRUE(watch_->Resolve(up0_, Ip("192.0.2.9")).ok());
   EXPECT_TRUE(Told([this](const Observation& seen) {
     const NeighbourEntry* entry = Neighbour(seen, "192.0.2.9");
@@ -289,7 +334,10 @@ TEST_F(KernelWatchTest, ResolvingAsksTheKernelAtMostOnceASecond) {
   }));
   node_.Ip("neigh flush dev up0 nud all");
   EXPECT_TRUE(watch_->Resolve(up0_, Ip("192.0.2.9")).ok());
-  EXPECT_THAT(node_.Ip("neigh show dev up0"), Not(HasSubstr("INCOMPLETE")));
+  const std::string after = node_.Ip("neigh show dev up0");
+  if (steady_clock::now() - begin < milliseconds(1000)) {
+    EXPECT_THAT(after, Not(HasSubstr("INCOMPLETE")));
+  }
   std::this_thread::sleep_for(milliseconds(1050));
   EXPECT_TRUE(watch_->Resolve(up0_, Ip("192.0.2.9")).ok());
   EXPECT_THAT(node_.Ip("neigh show dev up0"), HasSubstr("INCOMPLETE"));
@@ -326,12 +374,12 @@ TEST_F(KernelWatchTest, KeepsNeighboursAliveUntilToldOtherwise) {
   // Asking once more keeps it so.
   std::this_thread::sleep_for(milliseconds(1050));
   ASSERT_TRUE(watch_->Resolve(up0_, v4.address).ok());
-  EXPECT_THAT(node_.Ip("neigh show dev up0"), HasSubstr("managed"));
+  EXPECT_THAT(node_.Ip("neigh show 192.0.2.9 dev up0"), HasSubstr("managed"));
   // The kernel forgets neighbours of a link that goes down.
   node_.Ip("link set up0 down");
   EXPECT_TRUE(Told(unmanaged("192.0.2.9")));
   node_.Ip("link set up0 up");
-  EXPECT_TRUE(Told(managed("192.0.2.9"), kLong));
+  EXPECT_TRUE(Told(managed("192.0.2.9")));
   ASSERT_TRUE(watch_->KeepAlive({v4}).ok());
   EXPECT_TRUE(Told(unmanaged("2001:db8::9")));
   EXPECT_TRUE(Told(managed("192.0.2.9")));
