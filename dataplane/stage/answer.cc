@@ -223,21 +223,40 @@ void SendReset(rte_mbuf* mbuf, const Meta& meta, Context& context) {
 
 void SendEchoReply(rte_mbuf* mbuf, const Meta& meta, Context& context) {
   const PacketView& view = meta.view;
-  const size_t l4_size = view.l4_size();
-  if (size_t{view.l4_offset} + l4_size > rte_pktmbuf_data_len(mbuf)) return;
+  // A fragment is answered by a fragment: IPv6 carries what makes it one
+  // along, IPv4 has it in the header.
+  const bool fragment = view.fragment != FragmentKind::kWhole;
+  const bool v6_fragment = fragment && !view.is_v4;
+  const size_t from = v6_fragment ? view.fragment_field : view.l4_offset;
+  const size_t size = size_t{view.l3_offset} + view.l3_size - from;
+  if (from + size > rte_pktmbuf_data_len(mbuf)) return;
   const Ends ends = {meta.key.local, meta.key.remote};
-  rte_mbuf* answer = Start(mbuf, meta, ends, view.protocol, l4_size, context);
+  rte_mbuf* answer =
+      Start(mbuf, meta, ends, v6_fragment ? kProtoFragment : view.protocol,
+            size, context);
   if (answer == nullptr) return;
   const size_t l3_header = view.is_v4 ? sizeof(Ipv4Header) : sizeof(Ipv6Header);
-  uint8_t* l4 = FrameOf(answer) + view.l3_offset + l3_header;
-  std::memcpy(l4, FrameOf(mbuf) + view.l4_offset, l4_size);
-  auto* icmp = reinterpret_cast<IcmpHeader*>(l4);
-  // The sum changes by the type alone; a wrong one stays wrong (CHK-01).
-  ChecksumDelta delta;
-  delta.Remove16(icmp->type);
-  icmp->type = view.is_v4 ? kIcmpEchoReply : kIcmpv6EchoReply;
-  delta.Add16(icmp->type);
-  icmp->checksum = ApplyDelta(icmp->checksum, delta.value());
+  uint8_t* l3 = FrameOf(answer) + view.l3_offset;
+  std::memcpy(l3 + l3_header, FrameOf(mbuf) + from, size);
+  if (fragment && view.is_v4) {
+    const auto* asked =
+        reinterpret_cast<const Ipv4Header*>(FrameOf(mbuf) + view.l3_offset);
+    auto* ip = reinterpret_cast<Ipv4Header*>(l3);
+    ip->id = asked->id;
+    ip->fragment = asked->fragment;
+    ip->checksum = 0;
+    ip->checksum = Checksum(ip, sizeof(*ip));
+  }
+  if (view.HasL4()) {
+    auto* icmp =
+        reinterpret_cast<IcmpHeader*>(l3 + l3_header + view.l4_offset - from);
+    // The sum changes by the type alone; a wrong one stays wrong (CHK-01).
+    ChecksumDelta delta;
+    delta.Remove16(icmp->type);
+    icmp->type = view.is_v4 ? kIcmpEchoReply : kIcmpv6EchoReply;
+    delta.Add16(icmp->type);
+    icmp->checksum = ApplyDelta(icmp->checksum, delta.value());
+  }
   Finish(answer, meta, context);
 }
 

@@ -33,7 +33,6 @@ enum class Route : uint8_t {
   kLoop,       // translated, and its destination is a service of this node
   kLoopReply,  // a service's answer to a flow of this node
   kTransmit,   // handed over as a finished frame: the txq is ours
-  kFragment,   // handed over to the owner of its datagram
 };
 
 // What goes with an mbuf when it waits or is handed over: its private area.
@@ -42,9 +41,17 @@ struct PacketTag {
   Route route = Route::kReceived;
   Verdict verdict = Verdict::kUndecided;  // kTransmit: what it counts as
   uint32_t since = 0;                     // tick it began to wait
-  uint64_t reserved = 0;
+  // Of a fragment: what its first says, once that is known (fragments.h).
+  uint16_t source_l4port = 0;
+  uint16_t destination_l4port = 0;
+  uint16_t fresh_id = 0;
+  uint8_t protocol = 0;
+  uint8_t first = 0;  // kFirstKnown, kFirstHasL4Ports
 };
 static_assert(sizeof(PacketTag) == 16, "a private area is a multiple of 8");
+
+inline constexpr uint8_t kFirstKnown = 1;
+inline constexpr uint8_t kFirstHasL4Ports = 2;
 
 inline PacketTag& TagOf(rte_mbuf* mbuf) {
   return *static_cast<PacketTag*>(rte_mbuf_to_priv(mbuf));

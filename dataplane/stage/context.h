@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "dataplane/flow/flow_table.h"
+#include "dataplane/flow/fragments.h"
 #include "dataplane/flow/owner.h"
 #include "dataplane/stage/burst.h"
 #include "dataplane/stage/counters.h"
@@ -44,6 +45,7 @@ struct Context {
   rte_mempool* pool = nullptr;    // for answers
   std::span<QueueUse> queue_use;  // by QueueId
   WaitingRoom waiting;
+  Fragments fragments;
   LoopBuffer loop;
   // Answers a second and at once (RFC 1812 4.3.2.8, RFC 4443 2.4f).
   TokenBucket rejects{100, 100};
@@ -55,6 +57,12 @@ struct Context {
   std::array<DeviceId, kMaxDevices> pending;
   uint16_t pending_count = 0;
 };
+
+// Packets that this worker holds: they have come and have not ended.
+inline uint64_t Holding(const Context& context) {
+  return uint64_t{context.waiting.count()} + context.fragments.waiting() +
+         context.loop.count;
+}
 
 // Lets a packet go round once more, as its tag says. Dropped if too many do.
 void LoopAround(rte_mbuf* mbuf, Context& context);

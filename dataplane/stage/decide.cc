@@ -45,9 +45,12 @@ Decision DecideAtService(const Snapshot& snapshot, const Meta& meta,
   const PacketView& view = meta.view;
   const FlowKey& key = meta.key;
   if (IsIcmp(view.protocol)) {
-    if (!IsEchoRequest(view.protocol, view.l4_flags)) {
-      return Drop(Verdict::kDropIcmpType);
-    }
+    // A later fragment is known by its first: only a reply has an identifier
+    // at our end.
+    const bool request = view.HasL4()
+                             ? IsEchoRequest(view.protocol, view.l4_flags)
+                             : meta.lookup && key.local_l4port == 0;
+    if (!request) return Drop(Verdict::kDropIcmpType);
   } else if (view.protocol == kProtoUdp && udp_checksum_is_zero &&
              !view.is_v4) {
     return Drop(Verdict::kDropUdp6Zero);  // RFC 8200 8.1: the host's rule
@@ -177,6 +180,8 @@ Decision DecideFromQueue(const Snapshot& snapshot, const Meta& meta) {
                  : Drop(Verdict::kDropNatDirectSource);
     }
   }
+  // Its first made no flow, so there is nothing to follow.
+  if (!meta.view.HasL4()) return Drop(Verdict::kDropFragOrphan);
   const Verdict untranslatable = Untranslatable(meta);
   if (untranslatable == Verdict::kDropNatProto ||
       untranslatable == Verdict::kDropNatAh) {

@@ -46,16 +46,19 @@ bool MayLeave(const Snapshot& snapshot, const uint8_t* frame, size_t readable,
   return false;
 }
 
+MayHave SourcesOf(const Meta& meta) {
+  if (meta.action == Action::kFromKernel) return MayHave::kKernel;
+  return meta.source_may_be_service ? MayHave::kUnicastOrService
+                                    : MayHave::kUnicast;
+}
+
 void GuardEgress(const Snapshot& snapshot, Burst& burst) {
   for (uint16_t i = 0; i < burst.count; ++i) {
     Meta& meta = burst.meta[i];
     if (meta.verdict != Verdict::kSent) continue;
-    MayHave sources = MayHave::kUnicast;
-    if (meta.source_may_be_service) sources = MayHave::kUnicastOrService;
-    if (meta.action == Action::kFromKernel) sources = MayHave::kKernel;
     rte_mbuf* mbuf = burst.mbuf[i];
     if (!MayLeave(snapshot, FrameOf(mbuf), rte_pktmbuf_data_len(mbuf),
-                  sources)) {
+                  SourcesOf(meta))) {
       meta.verdict = Verdict::kLeakPrevented;
     }
   }

@@ -24,6 +24,9 @@ enum class MayHave : uint8_t {
 bool MayLeave(const Snapshot& snapshot, const uint8_t* frame, size_t readable,
               MayHave sources);
 
+// What the packet's action allows.
+MayHave SourcesOf(const Meta& meta);
+
 // Turns what may not leave into kLeakPrevented.
 void GuardEgress(const Snapshot& snapshot, Burst& burst);
 

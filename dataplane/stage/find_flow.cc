@@ -88,7 +88,9 @@ void UseFlow(const Snapshot& snapshot, Context& context, Meta& meta) {
   Flow& flow = *meta.flow;
   const bool from_client = FromClient(flow, meta);
   if (!from_client && !flow.answered) flow.answered = true;
-  if (flow.protocol == kProtoTcp) {
+  if (flow.protocol == kProtoTcp && !meta.view.HasL4()) {
+    // A later fragment has no flags to move a state by.
+  } else if (flow.protocol == kProtoTcp) {
     MoveTcp(snapshot, flow, from_client, context.now, context, meta);
     if (!meta.undecided()) return;
   } else if (Refreshes(flow, from_client)) {

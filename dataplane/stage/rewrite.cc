@@ -6,6 +6,8 @@
 #include "dataplane/net/checksum.h"
 #include "dataplane/net/headers.h"
 #include "dataplane/stage/answer.h"
+#include "dataplane/stage/egress_guard.h"
+#include "dataplane/stage/fragment_out.h"
 #include "dataplane/stage/tx.h"
 
 namespace godwit {
@@ -58,8 +60,31 @@ void WriteL4Port(uint8_t* l4, const PacketView& view, bool source,
   std::memcpy(l4 + at, &wire, 2);
 }
 
+// Many sources become one, so what they called their datagrams may clash at
+// the other end (FRG-09, RFC 6864 5.3.1): what is fragmented, or is about to
+// be, gets a new name. Whole datagrams keep theirs (MAP-21).
+void Rename(uint8_t* frame, const PacketView& view, const PacketTag& tag,
+            bool cut, Context& context) {
+  const bool known = (tag.first & kFirstKnown) != 0;
+  if (view.is_v4) {
+    auto* ip = reinterpret_cast<Ipv4Header*>(frame + view.l3_offset);
+    if (view.fragment == FragmentKind::kWhole && !cut) return;
+    const Be16 fresh(known ? tag.fresh_id : context.fragments.NextId());
+    ChecksumDelta delta;
+    delta.Remove16(ip->id.wire());
+    delta.Add16(fresh.wire());
+    ip->id = fresh;
+    ip->checksum = ApplyDelta(ip->checksum, delta.value());
+  } else if (view.fragment != FragmentKind::kWhole && known) {
+    auto* fragment =
+        reinterpret_cast<Ipv6FragmentHeader*>(frame + view.fragment_field);
+    fragment->id = Be32(tag.fresh_id);
+  }
+}
+
 // The flow's translation, one way or the other (MAP-21: nothing else).
-void Translate(const Snapshot& snapshot, rte_mbuf* mbuf, const Meta& meta) {
+void Translate(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
+               const Meta& meta) {
   const Flow& flow = *meta.flow;
   const PacketView& view = meta.view;
   const bool out = meta.action == Action::kTranslateOut;
@@ -68,6 +93,8 @@ void Translate(const Snapshot& snapshot, rte_mbuf* mbuf, const Meta& meta) {
       out ? snapshot.nat->unicast[flow.unicast] : flow.local;
   const uint16_t l3_delta = out ? flow.l3_delta : NegateDelta(flow.l3_delta);
   WriteAddress(frame + view.l3_offset, view.is_v4, out, address, l3_delta);
+  const bool cut = MayFragment(mbuf, view, snapshot.devices[meta.out].mtu);
+  if (out) Rename(frame, view, TagOf(mbuf), cut, context);
   if (!view.HasL4()) return;
   uint8_t* l4 = frame + view.l4_offset;
   WriteL4Port(l4, view, out, out ? flow.external_l4port : flow.local_l4port);
@@ -208,11 +235,25 @@ void CheckRoom(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
   if (meta.view.l3_size <= out.mtu) [[likely]] {
     return;
   }
+  if (MayFragment(mbuf, meta.view, out.mtu)) return;  // cut when it is finished
   meta.verdict = Verdict::kDropMtuExceeded;
   if (context.errors.Take(context.now)) {
     SendIcmpError(mbuf, meta, ErrorKind::kPacketTooBig,
                   OwnAddressFor(snapshot, meta), out.mtu, context);
   }
+}
+
+// The source of every piece is that of the whole, which is looked at here:
+// pieces do not pass GuardEgress.
+void CutAndSend(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
+                Meta& meta) {
+  if (meta.verdict == Verdict::kSent &&
+      !MayLeave(snapshot, FrameOf(mbuf), rte_pktmbuf_data_len(mbuf),
+                SourcesOf(meta))) {
+    meta.verdict = Verdict::kLeakPrevented;
+    return;
+  }
+  meta.verdict = SendFragments(snapshot, context, mbuf, meta);
 }
 
 // To the other end inside this node. The link header is of no more use.
@@ -221,6 +262,7 @@ void GoRound(rte_mbuf* mbuf, Context& context, Meta& meta) {
   tag.route =
       meta.action == Action::kTranslateOut ? Route::kLoop : Route::kLoopReply;
   tag.since = 0;
+  tag.first = 0;  // by its translated name it is another datagram
   LoopAround(mbuf, context);
   meta.verdict = Verdict::kHandedOver;
 }
@@ -242,7 +284,9 @@ void Rewrite(const Snapshot& snapshot, Context& context, Burst& burst) {
     const bool translates = meta.action == Action::kTranslateOut ||
                             meta.action == Action::kTranslateIn;
     // An error about a flow has been rewritten with its quote.
-    if (translates && !IsError(meta)) Translate(snapshot, mbuf, meta);
+    if (translates && !IsError(meta)) {
+      Translate(snapshot, context, mbuf, meta);
+    }
     const bool loops = meta.verdict == Verdict::kSent && meta.flow != nullptr &&
                        meta.flow->to_uplink == kLoopAdjacency;
     if (loops) {
@@ -251,6 +295,11 @@ void Rewrite(const Snapshot& snapshot, Context& context, Burst& burst) {
     }
     if (!WriteLink(snapshot, mbuf, meta)) {
       meta.verdict = Verdict::kDropMbufRoom;
+      continue;
+    }
+    if (meta.verdict != Verdict::kPunted &&
+        MayFragment(mbuf, meta.view, snapshot.devices[meta.out].mtu)) {
+      CutAndSend(snapshot, context, mbuf, meta);
     }
   }
 }

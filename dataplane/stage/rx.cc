@@ -60,7 +60,7 @@ void RxHandedOver(const Snapshot& snapshot, unsigned from, Context& context,
   burst.count = 0;
   if (count == 0) return;
   // They may have been handed over after their giver's copy was taken.
-  context.counters->CopyIfAsked(context.waiting.count() + context.loop.count);
+  context.counters->CopyIfAsked(Holding(context));
   context.counters->counts.handed_in += count;
   uint16_t kept = 0;
   for (uint16_t i = 0; i < count; ++i) {

@@ -71,6 +71,8 @@ enum class Verdict : uint8_t {
   kDropFragBudget,      // FRG-03
   kDropFragTimeout,     // FRG-04
   kDropFragOverlap,     // FRG-06, FRG-07
+  kDropFragDuplicate,   // FRG-17
+  kDropFragOrphan,      // its first was refused
   kDropKernelSource,    // from the kernel, neither unicast nor service address
   kDropKernelQueue,     // MBF-05: the TAP takes no more
   kDropServiceQueue,    // MBF-06: the service queue takes no more

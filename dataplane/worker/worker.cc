@@ -11,6 +11,7 @@
 
 #include "dataplane/stage/egress_guard.h"
 #include "dataplane/stage/find_flow.h"
+#include "dataplane/stage/follow_first.h"
 #include "dataplane/stage/make_flow.h"
 #include "dataplane/stage/parse.h"
 #include "dataplane/stage/rewrite.h"
@@ -53,6 +54,7 @@ Worker::Worker(const Options& options)
   context_.pool = options.pool;
   context_.queue_use = options.queue_use;
   context_.tx = tx_.get();
+  context_.fragments.SetStride(options.index, options.ownership->workers());
 }
 
 void Worker::Run() {
@@ -91,7 +93,7 @@ uint32_t Worker::Turn() {
     Process(snapshot);
   }
   Housekeep(snapshot);
-  options_.counters->CopyIfAsked(context_.waiting.count());
+  options_.counters->CopyIfAsked(Holding(context_));
   options_.publisher->Quiescent(options_.index);  // nothing is held past here
   return taken;
 }
@@ -99,6 +101,7 @@ uint32_t Worker::Turn() {
 void Worker::Process(const Snapshot& snapshot) {
   if (burst_.count != 0) {
     Parse(snapshot, context_, burst_);
+    FollowFirst(snapshot, context_, burst_);
     SteerToOwner(snapshot, context_, burst_);
     FindFlow(snapshot, context_, burst_);
     MakeFlow(snapshot, context_, burst_);
@@ -155,6 +158,10 @@ void Worker::Housekeep(const Snapshot& snapshot) {
     epoch_ = snapshot.epoch;
   }
   context_.flows->Expire(context_.now, kExpireBudget);
+  context_.fragments.Expire(context_.now, [this](rte_mbuf* mbuf) {
+    rte_pktmbuf_free(mbuf);
+    options_.counters->Count(Verdict::kDropFragTimeout);
+  });
   Sweep(snapshot);
   Obey(snapshot);
   context_.flows->Settle();
