@@ -132,14 +132,17 @@ void StartTestEal() {
   SharedPool();
 }
 
-void DieWith(std::string_view device) {
+void DieWith(std::string_view device, int delay_ms) {
   StartTestEal();
   EthPortOptions options;
   options.pool = SharedPool();
   absl::StatusOr<std::unique_ptr<EthPort>> port =
       EthPort::Open(*ParseDeviceSpec(device).spec, options);
   const absl::Status status = port.ok() ? (*port)->Start() : port.status();
-  if (status.ok()) raise(SIGKILL);
+  if (status.ok()) {
+    usleep(static_cast<useconds_t>(delay_ms) * 1000);
+    raise(SIGKILL);
+  }
   std::fprintf(stderr, "%s\n", status.ToString().c_str());
   std::exit(1);
 }

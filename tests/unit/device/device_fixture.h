@@ -43,8 +43,8 @@ class PacketSocket {
 void EnterNamespace();
 void StartTestEal();
 
-// Opens and starts a device, and is killed as the kernel kills.
-[[noreturn]] void DieWith(std::string_view device);
+// Opens and starts a device, and is killed after a while as the kernel kills.
+[[noreturn]] void DieWith(std::string_view device, int delay_ms);
 
 // Runs a shell command; the test fails if it does.
 void Shell(const std::string& command);

@@ -3,6 +3,8 @@
 // own: frames in and out, and out of and into the daemon while it runs.
 #include "dataplane/device/eth_port.h"
 
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <rte_ethdev.h>
@@ -21,7 +23,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-// `eth_port_test --die-with DEVICE`: opens it and is killed.
+// `eth_port_test --die-with DEVICE [MS]`: opens it and is killed, later.
 constexpr char kDieWith[] = "--die-with";
 
 // Hot removal and re-addition, as often as the contract of this folder says.
@@ -147,6 +149,39 @@ TEST_F(VethTest, EveryKindStartsAgainAfterAKill) {
     }
   }
   EXPECT_TRUE(DeleteTap("gw0").ok());
+}
+
+// A process that is about to go holds the queue for a while.
+TEST_F(VethTest, WaitsForAQueueThatIsBusyForAMoment) {
+  Shell(SelfPath() + " " + kDieWith + " veth:near0 500 &");
+  Shell("until ip link show near0 | grep -q xdp; do sleep 0.01; done");
+  std::unique_ptr<EthPort> port = OpenStarted("veth:near0", Options());
+  ASSERT_NE(port, nullptr);
+  ExpectBothWays(*port, 5);
+}
+
+// Whatever program stands on the near end, which is ours alone, makes way.
+TEST_F(VethTest, TakesAForeignProgramOffTheNearEnd) {
+  const bpf_insn pass[] = {{.code = BPF_ALU64 | BPF_MOV | BPF_K,
+                            .dst_reg = 0,
+                            .src_reg = 0,
+                            .off = 0,
+                            .imm = XDP_PASS},
+                           {.code = BPF_JMP | BPF_EXIT,
+                            .dst_reg = 0,
+                            .src_reg = 0,
+                            .off = 0,
+                            .imm = 0}};
+  const int program = bpf_prog_load(BPF_PROG_TYPE_XDP, "old", "GPL", pass,
+                                    std::size(pass), nullptr);
+  ASSERT_GE(program, 0);
+  ASSERT_EQ(bpf_xdp_attach(static_cast<int>(InterfaceIndex("near0")), program,
+                           0, nullptr),
+            0);
+  close(program);
+  std::unique_ptr<EthPort> port = OpenStarted("veth:far0", NearEnd());
+  ASSERT_NE(port, nullptr);
+  ExpectBothWays(*port, 4);
 }
 
 // Another daemon's queue: refused, and this process is none the worse.
@@ -397,8 +432,8 @@ TEST_F(DeviceTest, SaysWhatIsMissing) {
 }  // namespace godwit
 
 int main(int argc, char** argv) {
-  if (argc == 3 && std::string_view(argv[1]) == godwit::kDieWith) {
-    godwit::DieWith(argv[2]);
+  if (argc >= 3 && std::string_view(argv[1]) == godwit::kDieWith) {
+    godwit::DieWith(argv[2], argc > 3 ? atoi(argv[3]) : 0);
   }
   ::testing::InitGoogleTest(&argc, argv);
   godwit::EnterNamespace();
