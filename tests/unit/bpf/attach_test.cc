@@ -221,6 +221,19 @@ TEST_F(PinTest, OfAnInterfaceThatIsGoneIsReplaced) {
   ExpectNothingIsLeft();
 }
 
+TEST_F(PinTest, OfAnInterfaceThatWasRenamedIsReplaced) {
+  AttachAndCrash(folder_);
+  Shell("ip link set up0 down");
+  Shell("ip link set up0 name old0");
+  Shell("ip link add up0 type veth peer name peer9");
+  auto program = Load();
+  const absl::Status status = program->Attach(kUplink, folder_);
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_NE(0U, XdpProgramId(kUplink));
+  for (int i = 0; i < 100 && XdpProgramId("old0") != 0; ++i) usleep(10'000);
+  EXPECT_EQ(0U, XdpProgramId("old0"));
+}
+
 TEST_F(PinTest, TakesAnInterfaceWithADotInItsName) {
   Shell("ip link add up.7 type veth peer name peer7");
   auto program = Load();
