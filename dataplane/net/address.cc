@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 
 #include <charconv>
+#include <cstdio>
 
 namespace godwit {
 namespace {
@@ -18,7 +19,7 @@ std::optional<unsigned> ParseNumber(std::string_view text, unsigned limit) {
   return value;
 }
 
-// Bit `index` of the 16 bytes, the first bit on the wire being 0.
+// Whether the first `bits` (0-128) of the 16 bytes are the same.
 bool SamePrefix(const IpAddress& a, const IpAddress& b, unsigned bits) {
   const unsigned whole = bits / 8;
   if (std::memcmp(a.bytes.data(), b.bytes.data(), whole) != 0) return false;
@@ -31,7 +32,11 @@ bool SamePrefix(const IpAddress& a, const IpAddress& b, unsigned bits) {
 }  // namespace
 
 std::optional<IpAddress> IpAddress::Parse(std::string_view text) {
-  if (text.size() >= INET6_ADDRSTRLEN) return std::nullopt;
+  // inet_pton stops at the first NUL; what is behind it would be ignored.
+  if (text.size() >= INET6_ADDRSTRLEN ||
+      text.find('\0') != std::string_view::npos) {
+    return std::nullopt;
+  }
   const std::string copy(text);
   uint8_t wire[16];
   if (inet_pton(AF_INET, copy.c_str(), wire) == 1) return FromV4(wire);
@@ -93,11 +98,12 @@ bool Prefix::Contains(const IpAddress& other) const {
 
 Prefix Prefix::Masked() const {
   Prefix masked = *this;
-  for (unsigned bit = WideLength(); bit < 128; ++bit) {
-    const unsigned keep = ~(0x80U >> (bit % 8));
-    masked.address.bytes[bit / 8] =
-        static_cast<uint8_t>(masked.address.bytes[bit / 8] & keep);
-  }
+  const unsigned whole = WideLength() / 8;
+  if (whole == 16) return masked;
+  const unsigned keep = 0xff00U >> (WideLength() % 8);
+  masked.address.bytes[whole] =
+      static_cast<uint8_t>(masked.address.bytes[whole] & keep);
+  std::memset(masked.address.bytes.data() + whole + 1, 0, 15 - whole);
   return masked;
 }
 

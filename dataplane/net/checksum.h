@@ -85,8 +85,10 @@ class ChecksumDelta {
   uint64_t sum_ = 0;
 };
 
-// HC' = ~(~HC + delta), RFC 1624 equation 3. Never yields the other zero: a
-// sum that was 0xffff stays, one that was 0 stays 0 unless delta says so.
+// HC' = ~(~HC + delta), RFC 1624 equation 3: what full recomputation gives.
+// 0xffff comes out only where it went in and `delta` is 0, "nothing changed";
+// with any other delta the result is 0 to 0xfffe. UDP's callers write 0xffff
+// for 0 (RFC 768).
 constexpr uint16_t ApplyDelta(uint16_t checksum, uint16_t delta) {
   return static_cast<uint16_t>(
       ~FoldSum(uint64_t{static_cast<uint16_t>(~checksum)} + delta));

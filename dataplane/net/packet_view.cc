@@ -2,66 +2,29 @@
 #include "dataplane/net/packet_view.h"
 
 #include "dataplane/net/checksum.h"
+#include "dataplane/net/extension_headers.h"
 #include "dataplane/net/headers.h"
+#include "dataplane/net/ip_options.h"
 
 namespace godwit {
 namespace {
-
-constexpr size_t kMaxExtHeaders = 8;
-constexpr size_t kMaxExtBytes = 512;
 
 template <class Header>
 const Header* At(const uint8_t* frame, size_t offset) {
   return reinterpret_cast<const Header*>(frame + offset);
 }
 
-// RFC 7126 4: what an edge drops. Copied flag and class are part of the type.
-bool IsDeniedOption(uint8_t type) {
-  switch (type) {
-    case 7:    // record route
-    case 11:   // probe MTU, RFC 1063
-    case 12:   // reply MTU
-    case 30:   // RFC 3692 experiments
-    case 68:   // timestamp
-    case 82:   // traceroute, RFC 1393
-    case 94:   // RFC 3692
-    case 131:  // loose source route
-    case 136:  // stream identifier
-    case 137:  // strict source route
-    case 158:  // RFC 3692
-    case 222:  // RFC 3692
-      return true;
-    default:
-      return false;
-  }
-}
-
-ParseError CheckOptions(const uint8_t* options, size_t size) {
-  for (size_t at = 0; at < size;) {
-    const uint8_t type = options[at];
-    if (type == 0) return ParseError::kNone;  // end of list
-    if (type == 1) {                          // no operation
-      ++at;
-      continue;
-    }
-    if (at + 1 >= size) return ParseError::kIpOptBad;
-    const size_t length = options[at + 1];
-    if (length < 2 || at + length > size) return ParseError::kIpOptBad;
-    if (IsDeniedOption(type)) return ParseError::kIpOptDenied;
-    at += length;
-  }
-  return ParseError::kNone;
-}
-
-// FRG-08, FRG-14, ADV-31, ADV-35; `payload` is the fragment's own part.
+// FRG-08, FRG-14, ADV-31, ADV-35. `before` is what the reassembled packet has
+// in front of the first fragment's part, as its length field counts; `payload`
+// is this fragment's part, both in bytes.
 ParseError CheckFragment(PacketView& view, size_t offset, bool more,
-                         size_t payload) {
+                         size_t before, size_t payload) {
   view.fragment_offset = static_cast<uint16_t>(offset);
   view.more_fragments = more;
   if (offset == 0 && !more) return ParseError::kNone;  // atomic: RFC 6946
   if (payload == 0) return ParseError::kFragLen;
   if (more && payload % 8 != 0) return ParseError::kFragAlign;
-  if (offset + payload > 65535) return ParseError::kFragLen;
+  if (before + offset + payload > 65535) return ParseError::kFragLen;
   if (offset == 8 && view.protocol == kProtoTcp) return ParseError::kFragTiny;
   view.fragment = offset == 0 ? FragmentKind::kFirst : FragmentKind::kLater;
   return ParseError::kNone;
@@ -72,15 +35,16 @@ ParseError ReadTcp(const uint8_t* frame, size_t l4_size, PacketView& view) {
   view.source_l4port = tcp->source.host();
   view.destination_l4port = tcp->destination.host();
   view.l4_flags = tcp->flags & 0x3f;
-  if (tcp->header_size() < sizeof(TcpHeader) || tcp->header_size() > l4_size) {
-    return ParseError::kTcpDoff;
+  if (tcp->header_size() < sizeof(TcpHeader)) return ParseError::kTcpDoff;
+  if (tcp->header_size() > l4_size) {
+    return view.fragment == FragmentKind::kFirst ? ParseError::kFragTiny
+                                                 : ParseError::kTcpDoff;
   }
-  const unsigned kinds = view.l4_flags & (kTcpSyn | kTcpFin | kTcpRst);
+  const bool syn = (view.l4_flags & kTcpSyn) != 0;
+  const bool none =
+      (view.l4_flags & (kTcpSyn | kTcpFin | kTcpRst | kTcpAck)) == 0;
   view.bad_tcp_flags =
-      (view.l4_flags & (kinds - 1U) & kinds) != 0 && (kinds & kTcpSyn) != 0;
-  if ((view.l4_flags & (kTcpSyn | kTcpFin | kTcpRst | kTcpAck)) == 0) {
-    view.bad_tcp_flags = true;
-  }
+      none || (syn && (view.l4_flags & (kTcpFin | kTcpRst)) != 0);
   return ParseError::kNone;
 }
 
@@ -128,11 +92,8 @@ ParseError ReadL4(const uint8_t* frame, size_t readable, PacketView& view) {
       return ParseError::kNone;
   }
   if (l4_size < needed || view.l4_offset + needed > readable) return too_short;
-  if ((view.protocol == kProtoIcmp) != view.is_v4 &&
-      (view.protocol == kProtoIcmp || view.protocol == kProtoIcmpv6)) {
-    return ParseError::kNhBad;
-  }
-  if (view.protocol == kProtoIcmpv6 && view.is_v4) return ParseError::kNhBad;
+  const uint8_t other_icmp = view.is_v4 ? kProtoIcmpv6 : kProtoIcmp;
+  if (view.protocol == other_icmp) return ParseError::kNhBad;
   ParseError error = ParseError::kNone;
   if (view.protocol == kProtoTcp) {
     error = ReadTcp(frame, l4_size, view);
@@ -171,90 +132,40 @@ ParseError ParseIpv4(const uint8_t* frame, size_t readable, size_t frame_size,
   view.protocol = ip->protocol;
   view.fragment_id = ip->id.wire();
   if (header > sizeof(Ipv4Header)) {
-    const ParseError error = CheckOptions(frame + l3 + sizeof(Ipv4Header),
-                                          header - sizeof(Ipv4Header));
+    const ParseError error = CheckIpOptions(frame + l3 + sizeof(Ipv4Header),
+                                            header - sizeof(Ipv4Header));
     if (error != ParseError::kNone) return error;
   }
   if ((ip->fragment.host() & 0x3fff) != 0) {
-    const ParseError error = CheckFragment(
-        view, ip->fragment_offset(), ip->more_fragments(), total - header);
+    const ParseError error =
+        CheckFragment(view, ip->fragment_offset(), ip->more_fragments(), header,
+                      total - header);
     if (error != ParseError::kNone) return error;
   }
   return ReadL4(frame, readable, view);
 }
 
-// One extension header of a type that has its length in 8-byte units.
-ParseError CheckHopByHop(const uint8_t* options, size_t size) {
-  for (size_t at = 0; at < size;) {
-    const uint8_t type = options[at];
-    if (type == 0) {  // Pad1
-      ++at;
-      continue;
-    }
-    if (at + 1 >= size) return ParseError::kV6EhTrunc;
-    if (type == 0xc2) return ParseError::kV6Jumbo;  // RFC 2675
-    at += 2U + options[at + 1];
-    if (at > size) return ParseError::kV6EhTrunc;
-  }
-  return ParseError::kNone;
-}
-
-// Walks the chain (V6-01) and leaves l4_offset, protocol and the fragment.
-ParseError WalkExtensions(const uint8_t* frame, size_t readable,
+// The chain of extension headers, and what the fragment header among them says.
+ParseError ReadExtensions(const uint8_t* frame, size_t readable,
                           uint8_t next_header, PacketView& view) {
   const size_t first = view.l3_offset + sizeof(Ipv6Header);
   const size_t packet_end = size_t{view.l3_offset} + view.l3_size;
-  const size_t end = packet_end < readable ? packet_end : readable;
-  size_t at = first;
-  bool fragmented = false;
-  for (size_t headers = 0;; ++headers) {
-    view.protocol = next_header;
-    view.l4_offset = static_cast<uint16_t>(at);
-    const bool known =
-        next_header == kProtoHopByHop || next_header == kProtoRouting ||
-        next_header == kProtoFragment || next_header == kProtoAuth ||
-        next_header == kProtoDestOptions;
-    if (!known) break;
-    if (headers == kMaxExtHeaders) return ParseError::kV6EhLimit;
-    if (at + 8 > end) return ParseError::kV6EhTrunc;
-    const auto* ext = At<Ipv6ExtHeader>(frame, at);
-    size_t size = (size_t{ext->length} + 1) * 8;
-    if (next_header == kProtoAuth) size = (size_t{ext->length} + 2) * 4;
-    if (next_header == kProtoFragment) size = sizeof(Ipv6FragmentHeader);
-    if (at + size > packet_end) return ParseError::kV6EhTrunc;
-    if (at + size - first > kMaxExtBytes) return ParseError::kV6EhLimit;
-    if (at + size > end) return ParseError::kV6EhTrunc;
-    if (next_header == kProtoHopByHop) {
-      if (headers != 0) return ParseError::kV6EhOrder;
-      const ParseError error = CheckHopByHop(frame + at + 2, size - 2);
-      if (error != ParseError::kNone) return error;
-    } else if (next_header == kProtoRouting) {
-      const uint8_t type = frame[at + 2];
-      const uint8_t segments_left = frame[at + 3];
-      if (type == 0 || type == 1 || type == 3 || segments_left != 0) {
-        return ParseError::kV6Routing;  // RFC 5095, RFC 9288 3.5.2
-      }
-    } else if (next_header == kProtoAuth) {
-      view.has_ah = true;
-    } else if (next_header == kProtoFragment) {
-      if (fragmented) return ParseError::kV6EhOrder;
-      fragmented = true;
-      const auto* fragment = At<Ipv6FragmentHeader>(frame, at);
-      view.fragment_field = static_cast<uint16_t>(at);
-      view.fragment_id = fragment->id.wire();
-      view.protocol = fragment->next_header;
-      const ParseError error =
-          CheckFragment(view, fragment->offset(), fragment->more_fragments(),
-                        packet_end - at - size);
-      if (error != ParseError::kNone) return error;
-    }
-    next_header = ext->next_header;
-    at += size;
-    if (view.fragment == FragmentKind::kLater) {
-      view.protocol = next_header;
-      view.l4_offset = static_cast<uint16_t>(at);
-      break;
-    }
+  ExtensionChain chain;
+  const ParseError error =
+      WalkExtensions(frame, first, packet_end, readable, next_header, chain);
+  view.protocol = chain.protocol;
+  view.l4_offset = static_cast<uint16_t>(chain.l4_offset);
+  view.has_ah = chain.has_ah;
+  if (error != ParseError::kNone) return error;
+  if (chain.fragment_at != 0) {
+    const auto* fragment = At<Ipv6FragmentHeader>(frame, chain.fragment_at);
+    view.fragment_field = static_cast<uint16_t>(chain.fragment_at);
+    view.fragment_id = fragment->id.wire();
+    const size_t part = chain.fragment_at + sizeof(Ipv6FragmentHeader);
+    const ParseError bad =
+        CheckFragment(view, fragment->offset(), fragment->more_fragments(),
+                      chain.fragment_at - first, packet_end - part);
+    if (bad != ParseError::kNone) return bad;
   }
   return view.protocol == kProtoNone ? ParseError::kNhBad : ParseError::kNone;
 }
@@ -272,15 +183,20 @@ ParseError ParseIpv6(const uint8_t* frame, size_t readable, size_t frame_size,
   if (l3 + sizeof(Ipv6Header) + payload > frame_size) {
     return ParseError::kIp6Len;
   }
-  if (payload == 0 && frame_size > l3 + sizeof(Ipv6Header) &&
-      ip->next_header == kProtoHopByHop) {
-    return ParseError::kV6Jumbo;  // RFC 2675, not supported
+  if (payload == 0 && ip->next_header != kProtoNone) {
+    const bool jumbo = ip->next_header == kProtoHopByHop &&
+                       AsksForJumbo(frame, l3 + sizeof(Ipv6Header), readable);
+    return jumbo ? ParseError::kV6Jumbo : ParseError::kIp6Len;
   }
-  if (payload == 0 && ip->next_header != kProtoNone) return ParseError::kIp6Len;
   if (payload + sizeof(Ipv6Header) > 65535) return ParseError::kIp6Len;
+  // Mapped: as an IpAddress it would pass for one of the other family.
+  if (IpAddress::FromV6(ip->source).IsV4() ||
+      IpAddress::FromV6(ip->destination).IsV4()) {
+    return ParseError::kIp6Mapped;
+  }
   view.l3_size = static_cast<uint16_t>(sizeof(Ipv6Header) + payload);
   const ParseError error =
-      WalkExtensions(frame, readable, ip->next_header, view);
+      ReadExtensions(frame, readable, ip->next_header, view);
   if (error != ParseError::kNone) return error;
   return ReadL4(frame, readable, view);
 }
@@ -342,64 +258,6 @@ ParseError ParseFrame(const uint8_t* frame, size_t readable, size_t frame_size,
   }
   view.kind = type == kEtherTypeArp ? FrameKind::kArp : FrameKind::kOther;
   return ParseError::kNone;
-}
-
-QuoteError ParseQuote(const uint8_t* frame, size_t offset, size_t end,
-                      bool is_v4, QuoteView& quote) {
-  quote = QuoteView{};
-  quote.is_v4 = is_v4;
-  quote.l3_offset = static_cast<uint16_t>(offset);
-  size_t at = offset;
-  if (is_v4) {
-    if (offset + sizeof(Ipv4Header) > end) return QuoteError::kShort;
-    const auto* ip = At<Ipv4Header>(frame, offset);
-    if (ip->version() != 4 || ip->header_size() < sizeof(Ipv4Header)) {
-      return QuoteError::kBad;
-    }
-    quote.source = IpAddress::FromV4(ip->source);
-    quote.destination = IpAddress::FromV4(ip->destination);
-    quote.protocol = ip->protocol;
-    quote.later_fragment = ip->fragment_offset() != 0;
-    at += ip->header_size();
-  } else {
-    if (offset + sizeof(Ipv6Header) > end) return QuoteError::kShort;
-    const auto* ip = At<Ipv6Header>(frame, offset);
-    if (ip->version() != 6) return QuoteError::kBad;
-    quote.source = IpAddress::FromV6(ip->source);
-    quote.destination = IpAddress::FromV6(ip->destination);
-    PacketView inner;
-    inner.l3_offset = static_cast<uint16_t>(offset);
-    // The quote may be cut off: what is there bounds the walk.
-    inner.l3_size = static_cast<uint16_t>(end - offset);
-    const ParseError error = WalkExtensions(frame, end, ip->next_header, inner);
-    quote.later_fragment = inner.fragment == FragmentKind::kLater;
-    if (error != ParseError::kNone && error != ParseError::kFragAlign &&
-        error != ParseError::kNhBad) {
-      return QuoteError::kBad;
-    }
-    quote.protocol = inner.protocol;
-    at = inner.l4_offset;
-  }
-  if (quote.later_fragment) return QuoteError::kNone;
-  quote.l4_offset = static_cast<uint16_t>(at);
-  if (at + 8 > end) return QuoteError::kShort;  // ICE-26
-  quote.l4_quoted = static_cast<uint16_t>(end - at);
-  const bool icmp =
-      quote.protocol == kProtoIcmp || quote.protocol == kProtoIcmpv6;
-  if (icmp) {
-    const auto* header = At<IcmpHeader>(frame, at);
-    quote.icmp_type = header->type;
-    if (IsEchoRequest(quote.protocol, header->type)) {
-      quote.source_l4port = header->id.host();
-    } else if (IsEchoReply(quote.protocol, header->type)) {
-      quote.destination_l4port = header->id.host();
-    }
-  } else {
-    const auto* udp = At<UdpHeader>(frame, at);  // TCP's are at the same place
-    quote.source_l4port = udp->source.host();
-    quote.destination_l4port = udp->destination.host();
-  }
-  return QuoteError::kNone;
 }
 
 }  // namespace godwit

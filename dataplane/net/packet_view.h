@@ -27,7 +27,7 @@ enum class ParseError : uint8_t {
   kIpOptDenied,  // IPH-08: RFC 7126 source routes, record route, timestamps
   kIp6Short,     // ADV-03
   kIp6Version,   // IPH-12
-  kIp6Len,       // ADV-09: payload length beyond the frame, or 0 with data
+  kIp6Len,       // ADV-09: payload length beyond the frame, or 0
   kV6EhTrunc,    // ADV-19: extension header past the end
   kV6EhOrder,    // ADV-21: hop-by-hop not first, fragment in fragment
   kV6EhLimit,    // V6-01: more than 8 headers or 512 bytes
@@ -36,15 +36,16 @@ enum class ParseError : uint8_t {
   kNhBad,        // ADV-25: no next header, or the other family's ICMP
   kFragAlign,    // ADV-31: more fragments, length not a multiple of 8
   kFragLen,      // FRG-14, ADV-35: past 65535, or empty
-  kFragTiny,     // FRG-08: first fragment without the l4 header; TCP offset 8
+  kFragTiny,     // FRG-08: first fragment without all its l4 header; TCP at 8
   kL4Short,      // ADV-11
   kTcpDoff,      // ADV-13
   kTcpFlags,     // TCP-12: no flags, SYN+FIN, SYN+RST, on what we translate
   kUdpLen,       // UDP-06
   kPortZero,     // UDP-09, MAP-22
+  kIp6Mapped,    // L2-07: ::ffff:0:0/96 in an IPv6 header
 };
 inline constexpr size_t kParseErrors =
-    static_cast<size_t>(ParseError::kPortZero) + 1;
+    static_cast<size_t>(ParseError::kIp6Mapped) + 1;
 
 enum class FrameKind : uint8_t { kIp, kArp, kOther };
 
@@ -95,9 +96,10 @@ ParseError ParseFrame(const uint8_t* frame, size_t readable, size_t frame_size,
 ParseError ParseIp(const uint8_t* frame, size_t readable, size_t frame_size,
                    size_t l3_offset, bool is_v4, PacketView& view);
 
-// The most bytes that the headers ParseFrame reads can take: link header with
-// two tags, IPv6, 512 bytes of extension headers, TCP with options.
-inline constexpr size_t kHeaderRoom = 14 + 8 + 40 + 512 + 60;
+// The most bytes that what ParseFrame and ParseQuote read, and what is written
+// of a quote, can take: link header with two tags, IPv6 and 512 bytes of
+// extension headers, ICMPv6; then once more IPv6 and extension headers, TCP.
+inline constexpr size_t kHeaderRoom = 14 + 8 + 40 + 512 + 8 + 40 + 512 + 20;
 
 // The packet that an ICMP error quotes (RFC 792, RFC 4443, RFC 5508 REQ-3):
 // cut off anywhere after its l4ports, header checksum not read here.
