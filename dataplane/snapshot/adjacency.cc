@@ -27,14 +27,16 @@ bool EndOf(const Prefix& prefix, IpAddress& end) {
 }  // namespace
 
 RouteTable::RouteTable(std::vector<Route> routes) : routes_(std::move(routes)) {
-  // Outer prefixes first, so that a stack of open prefixes gives the longest.
-  std::sort(routes_.begin(), routes_.end(), [](const Route& a, const Route& b) {
-    const Prefix pa = a.prefix.Masked();
-    const Prefix pb = b.prefix.Masked();
-    const unsigned la = pa.WideLength();
-    const unsigned lb = pb.WideLength();
-    return std::tie(pa.address, la) < std::tie(pb.address, lb);
-  });
+  for (Route& route : routes_) route.prefix = route.prefix.Masked();
+  // Outer prefixes first, so that a stack of open prefixes gives the longest;
+  // of a prefix given twice the last is innermost.
+  std::stable_sort(routes_.begin(), routes_.end(),
+                   [](const Route& a, const Route& b) {
+                     const unsigned la = a.prefix.WideLength();
+                     const unsigned lb = b.prefix.WideLength();
+                     return std::tie(a.prefix.address, la) <
+                            std::tie(b.prefix.address, lb);
+                   });
   struct Open {
     IpAddress end;
     bool bounded;
@@ -55,7 +57,7 @@ RouteTable::RouteTable(std::vector<Route> routes) : routes_(std::move(routes)) {
     }
   };
   for (uint32_t i = 0; i < routes_.size(); ++i) {
-    const Prefix prefix = routes_[i].prefix.Masked();
+    const Prefix& prefix = routes_[i].prefix;
     close_until(&prefix.address);
     Open next{};
     next.bounded = EndOf(prefix, next.end);

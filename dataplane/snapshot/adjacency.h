@@ -46,6 +46,7 @@ class RouteTable {
   };
 
   RouteTable() = default;
+  // Any order; host bits are cleared. Of a prefix given twice the last counts.
   explicit RouteTable(std::vector<Route> routes);
 
   // The route for `destination`; nullptr if there is none.

@@ -19,6 +19,7 @@ ServiceTable::ServiceTable(std::vector<ServiceAddress> addresses,
   slots_.assign(slots, 0);
   mask_ = static_cast<uint32_t>(slots - 1);
   for (uint32_t i = 0; i < addresses_.size(); ++i) {
+    addresses_[i].range_count = 0;  // whatever table they came from
     uint32_t at = Mix(addresses_[i].address) & mask_;
     while (slots_[at] != 0) at = (at + 1) & mask_;
     slots_[at] = i + 1;

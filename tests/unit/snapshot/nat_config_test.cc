@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "dataplane/snapshot/nat_config.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+namespace godwit {
+namespace {
+
+std::vector<uint16_t> L4Ports(unsigned low, unsigned high) {
+  std::vector<uint16_t> all;
+  for (unsigned i = low; i <= high; ++i) {
+    // A hole, as the kernel's own range leaves.
+    if (i >= 32768 && i < 61000) continue;
+    all.push_back(static_cast<uint16_t>(i));
+  }
+  return all;
+}
+
+// MAP-18: every l4port has one owner, whose block it is in; ICQ-06 wants 0 and
+// 65535 too.
+TEST(L4PortPlanTest, EveryL4PortHasOneOwner) {
+  for (const unsigned workers : {1U, 2U, 3U, 4U, 7U, 254U}) {
+    const auto l4ports = L4Ports(0, 65535);
+    const L4PortPlan plan(l4ports, workers);
+    std::set<uint16_t> seen;
+    for (unsigned worker = 0; worker < workers; ++worker) {
+      const auto block = plan.BlockOf(worker);
+      EXPECT_LE(block.size(), l4ports.size() / workers + 1);
+      EXPECT_GE(block.size(), l4ports.size() / workers);
+      for (const uint16_t l4port : block) {
+        EXPECT_TRUE(seen.insert(l4port).second);
+        EXPECT_EQ(plan.Owner(l4port), worker);
+        EXPECT_TRUE(plan.Contains(l4port));
+      }
+    }
+    EXPECT_EQ(std::vector<uint16_t>(seen.begin(), seen.end()), l4ports);
+    EXPECT_FALSE(plan.Contains(32768));
+    EXPECT_FALSE(plan.Contains(60999));
+    EXPECT_EQ(plan.Owner(40000), L4PortPlan::kNobody);
+  }
+}
+
+TEST(L4PortPlanTest, FewerL4PortsThanWorkers) {
+  const L4PortPlan plan({1024, 65535}, 4);
+  EXPECT_TRUE(plan.Contains(1024));
+  EXPECT_TRUE(plan.Contains(65535));
+  size_t all = 0;
+  for (unsigned worker = 0; worker < 4; ++worker) {
+    all += plan.BlockOf(worker).size();
+  }
+  EXPECT_EQ(all, 2U);
+}
+
+TEST(L4PortPlanTest, NoneIsNobodys) {
+  const L4PortPlan none;
+  EXPECT_EQ(none, L4PortPlan({}, 2));
+  EXPECT_FALSE(none.Contains(0));
+  EXPECT_TRUE(none.BlockOf(0).empty());
+}
+
+TEST(NatConfigTest, KnowsItsOwnAddresses) {
+  NatConfig nat;
+  const auto own = IpAddress::Parse("203.0.113.7").value();
+  // The second is no longer in use and nobody's.
+  nat.unicast = {own, IpAddress{}, IpAddress::Parse("0.0.0.0").value()};
+  EXPECT_TRUE(nat.IsUnicast(own));
+  EXPECT_FALSE(nat.IsUnicast(IpAddress{}));
+  EXPECT_FALSE(nat.IsUnicast(IpAddress::Parse("0.0.0.0").value()));
+  EXPECT_FALSE(nat.IsUnicast(IpAddress::Parse("203.0.113.8").value()));
+}
+
+TEST(NatConfigTest, KnowsDirectDestinations) {
+  NatConfig nat;
+  nat.direct = {Prefix::Parse("203.0.113.0/24").value(),
+                Prefix::Parse("::/0").value()};
+  EXPECT_TRUE(nat.IsDirect(IpAddress::Parse("203.0.113.255").value()));
+  EXPECT_FALSE(nat.IsDirect(IpAddress::Parse("203.0.114.0").value()));
+  EXPECT_TRUE(nat.IsDirect(IpAddress::Parse("2001:db8::1").value()));
+}
+
+}  // namespace
+}  // namespace godwit
