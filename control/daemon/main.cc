@@ -129,7 +129,11 @@ absl::Status Serve(const Options& options, const LoadedConfig& loaded,
   std::unique_ptr<ControlServer> server;
   std::unique_ptr<MetricsServer> metrics;
   if (status.ok()) {
-    auto started = ControlServer::Start(config.control(), control);
+    // Of this run alone: not part of the configuration, so a file without it
+    // can be applied.
+    api::Control where = config.control();
+    if (!options.socket.empty()) where.set_socket(options.socket);
+    auto started = ControlServer::Start(where, control);
     status = started.status();
     if (started.ok()) server = *std::move(started);
   }
@@ -188,9 +192,6 @@ int Main(int argc, char** argv) {
     std::fprintf(stderr, "%s\n",
                  std::string(loaded.status().message()).c_str());
     return 1;
-  }
-  if (!options.socket.empty()) {
-    loaded->config.mutable_control()->set_socket(options.socket);
   }
   const absl::Status served = Serve(options, *loaded, signals);
   if (!served.ok()) {
