@@ -112,6 +112,11 @@ bool IsReply(const Snapshot& snapshot, const Meta& meta, ServiceId& id) {
   if (at == nullptr || IsEchoRequest(view.protocol, view.l4_flags)) {
     return false;
   }
+  // Who talks to a service of this node has the unicast address there, so
+  // nothing that goes to a service address answers anything (ADV-43).
+  if (snapshot.service_table.FindAddress(meta.key.remote) != nullptr) {
+    return false;
+  }
   const uint16_t l4port = IsIcmp(view.protocol) ? 0 : meta.key.local_l4port;
   id = snapshot.service_table.Find(*at, view.protocol, l4port);
   const Service* service = snapshot.ServiceOf(id);
