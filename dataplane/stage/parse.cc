@@ -21,6 +21,11 @@ IpAddress DestinationOf(const uint8_t* frame, const PacketView& view) {
                     : IpAddress::FromV6(ip + offsetof(Ipv6Header, destination));
 }
 
+bool IsBroadcast(const IpAddress& address) {
+  const uint8_t all[4] = {255, 255, 255, 255};
+  return address == IpAddress::FromV4(all);
+}
+
 bool IsGroup(const MacAddress& mac) { return (mac[0] & 1) != 0; }
 
 // MBF-02, MBF-03: from here on the headers are in one piece that is ours
@@ -49,6 +54,15 @@ bool MakeHeadersOurs(rte_mbuf*& mbuf, rte_mempool* pool) {
 bool TakeTag(const Device& device, PacketView& view) {
   const uint16_t vid = view.vlan_tci & 0x0fff;
   return vid == device.vlan;
+}
+
+// What stands behind the IP packet is padding, and stays here (IPH-02).
+void TakeTrailer(const PacketView& view, rte_mbuf* mbuf) {
+  const uint32_t size = uint32_t{view.l3_offset} + view.l3_size;
+  const uint32_t frame = rte_pktmbuf_pkt_len(mbuf);
+  if (frame > size) {
+    rte_pktmbuf_trim(mbuf, static_cast<uint16_t>(frame - size));
+  }
 }
 
 void SetKey(const IpAddress& local, const IpAddress& remote,
@@ -123,13 +137,10 @@ void FromKernel(const Snapshot& snapshot, const uint8_t* frame, Meta& meta) {
     return;
   }
   const IpAddress source = SourceOf(frame, view);
-  if (source.IsLinkLocal() || IsLinkIcmpv6(view) ||
-      snapshot.nat->IsUnicast(source)) {
+  if (IsLinkIcmpv6(view) ||
+      snapshot.service_table.FindAddress(source) == nullptr) {
+    // Whether its source may leave, the egress guard says.
     meta.verdict = Verdict::kSent;
-    return;
-  }
-  if (snapshot.service_table.FindAddress(source) == nullptr) {
-    meta.verdict = Verdict::kDropKernelSource;
     return;
   }
   // A program of the root namespace: the queue `kernel`.
@@ -164,7 +175,7 @@ void FromQueue(const Device& device, Context& context, rte_mbuf* mbuf,
     return;
   }
   if (source.IsLoopback() || source.IsLinkLocal() || source.IsMulticast() ||
-      source.IsUnspecified()) {
+      source.IsUnspecified() || IsBroadcast(source)) {
     meta.verdict = Verdict::kDropMartianSource;
     return;
   }
@@ -209,6 +220,7 @@ void Parse(const Snapshot& snapshot, Context& context, Burst& burst) {
       meta.verdict = DropOf(error);
       continue;
     }
+    if (meta.view.kind == FrameKind::kIp) TakeTrailer(meta.view, mbuf);
     if (!TakeTag(device, meta.view)) {
       meta.verdict = DropOf(ParseError::kL2Vlan);
       continue;
