@@ -76,6 +76,7 @@ uint32_t Worker::Turn() {
   const Snapshot& snapshot = options_.publisher->Acquire();
   context_.snapshot = &snapshot;
   context_.now = options_.clock->Now();
+  Adopt(snapshot);
   uint32_t taken = 0;
   for (DeviceId id = 1; id < snapshot.devices.size(); ++id) {
     const Device& device = snapshot.devices[id];
@@ -146,7 +147,9 @@ void Worker::TryAgain(const Snapshot& snapshot) {
   }
 }
 
-void Worker::Housekeep(const Snapshot& snapshot) {
+// What is new in a snapshot comes before its first packet; who waited for it,
+// before those who come now (ANY-03).
+void Worker::Adopt(const Snapshot& snapshot) {
   if (plan_version_ != snapshot.nat->plan_version) {
     plan_version_ = snapshot.nat->plan_version;
     context_.flows->UsePlan(*snapshot.nat, options_.index);
@@ -157,6 +160,9 @@ void Worker::Housekeep(const Snapshot& snapshot) {
     if (epoch_ != snapshot.epoch) sweep_ = 0;
     epoch_ = snapshot.epoch;
   }
+}
+
+void Worker::Housekeep(const Snapshot& snapshot) {
   context_.flows->Expire(context_.now, kExpireBudget);
   context_.fragments.Expire(context_.now, [this](rte_mbuf* mbuf) {
     rte_pktmbuf_free(mbuf);

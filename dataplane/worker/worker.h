@@ -73,6 +73,7 @@ class Worker {
   void Process(const Snapshot& snapshot);
   void GoRound(const Snapshot& snapshot);
   void TryAgain(const Snapshot& snapshot);
+  void Adopt(const Snapshot& snapshot);
   void Housekeep(const Snapshot& snapshot);
   void Sweep(const Snapshot& snapshot);
   void Obey(const Snapshot& snapshot);
