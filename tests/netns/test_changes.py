@@ -55,6 +55,7 @@ def test_a_change_names_its_generation(node):
   finally:
     node.ctl("service", "remove", "extra")
   assert "extra" not in {s["name"] for s in node.ctl("status")["services"]}
+  node.reset()
   node.up.send(pk.udp(pk.V4.C, pk.V4.VIPD, node.l4port(), 53))
   assert not node.collect(list(node.q), 1, timeout=0.1), "delivered to a service that is gone"
 

@@ -187,6 +187,25 @@ class World:
           break
       else:
         raise RuntimeError(f"no echo from {service_address} within 5 s\n{self.daemon.log()}")
+    self._resolve_queues()
+
+  def _resolve_queues(self):
+    """godwit has asked each queue for the service addresses it serves: what comes from now on finds it resolved."""
+    for s in self.config["services"]:
+      endpoint = next((p for p in s.get("ports", []) if "/" in p), None)
+      queues = [r["queue"] if isinstance(r, dict) else r for r in s["queues"]]
+      if not endpoint or not set(queues) <= set(self.q):
+        continue
+      proto, port = endpoint.split("-")[0].split("/")
+      for address in s.get("addresses", []):
+        family = pk.FAMILIES[":" in address]
+        left, end = set(queues), time.monotonic() + 1
+        while left and time.monotonic() < end:
+          self.up.send_all([pk.l4_packet(proto, family.C, address, 1024 + i, int(port)) for i in range(32)])
+          left -= {where for where, _ in self.collect(queues, 1, lambda p, a=address: p.dst == a, timeout=0.05)}
+    self.flush()
+    time.sleep(0.02)
+    self.reset()
 
   def _anywhere(self):
     return any(wire.packets() for wire in self.q.values())
