@@ -6,11 +6,11 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <memory>
 #include <random>
 #include <vector>
 
+#include "bench/clock.h"
 #include "bench/size.h"
 #include "dataplane/flow/l4port_pool.h"
 #include "dataplane/flow/tcp_state.h"
@@ -23,21 +23,6 @@ namespace godwit {
 namespace {
 
 constexpr uint32_t kBlock = 64512;  // 1024-65535
-
-// Clocks (TSC) per nanosecond, measured once.
-double ClocksPerNs() {
-  static const double value = [] {
-    const auto start = std::chrono::steady_clock::now();
-    const uint64_t clocks = __rdtsc();
-    while (std::chrono::steady_clock::now() - start <
-           std::chrono::milliseconds(20)) {
-    }
-    const std::chrono::duration<double, std::nano> took =
-        std::chrono::steady_clock::now() - start;
-    return static_cast<double>(__rdtsc() - clocks) / took.count();
-  }();
-  return value;
-}
 
 // Single measurements; one costs two reads of the TSC (about 10 ns), which
 // are left in.
@@ -297,6 +282,7 @@ void TcpStateBench(benchmark::State& state) {
   for (uint8_t& packet : packets) packet = static_cast<uint8_t>(random());
   auto tcp_state = TcpState::kClosed;
   uint64_t checksum = 0;
+  PacketMeter meter(state);
   for (auto _ : state) {
     for (const uint8_t packet : packets) {
       const TcpSide side{static_cast<uint8_t>(packet >> 7)};
@@ -304,10 +290,7 @@ void TcpStateBench(benchmark::State& state) {
       checksum += static_cast<uint8_t>(tcp_state);
     }
   }
-  state.counters["packets"] =
-      benchmark::Counter(static_cast<double>(state.iterations()) * 4096,
-                         benchmark::Counter::kIsRate);
-  state.counters["checksum"] = static_cast<double>(checksum % 1'000'000);
+  meter.Done(static_cast<uint64_t>(state.iterations()) * 4096, checksum);
 }
 BENCHMARK(TcpStateBench);
 

@@ -3,7 +3,6 @@
 // keys, entries whose hot part is one cache line. "calibration" is what the
 // machine takes for shuffled reads of as many 64-byte lines in bursts of 32.
 #include <benchmark/benchmark.h>
-#include <x86intrin.h>
 
 #include <algorithm>
 #include <array>
@@ -13,6 +12,7 @@
 #include <random>
 #include <vector>
 
+#include "bench/clock.h"
 #include "bench/size.h"
 #include "dataplane/net/check.h"
 #include "dataplane/table/flow_hash.h"
@@ -46,29 +46,12 @@ FlowHashSeed BenchSeed() {
   return seed;
 }
 
-// Clocks (TSC) per item over the run, and the rate in packets.
-class Meter {
- public:
-  explicit Meter(benchmark::State& state) : state_(state), start_(__rdtsc()) {}
-  void Done(uint64_t packets, uint64_t checksum) {
-    const auto clocks = static_cast<double>(__rdtsc() - start_);
-    state_.counters["clk"] = clocks / static_cast<double>(packets);
-    state_.counters["packets"] = benchmark::Counter(
-        static_cast<double>(packets), benchmark::Counter::kIsRate);
-    state_.counters["checksum"] = static_cast<double>(checksum % 1'000'000);
-  }
-
- private:
-  benchmark::State& state_;
-  uint64_t start_;
-};
-
 void FlowHashBench(benchmark::State& state) {
   const FlowHash hash(BenchSeed());
   std::array<Key, kBurst> keys{};
   for (size_t i = 0; i < kBurst; ++i) keys[i].words[4] = i;
   uint64_t checksum = 0;
-  Meter meter(state);
+  PacketMeter meter(state);
   for (auto _ : state) {
     for (const Key& key : keys) checksum += hash(&key);
     keys[0].words[0] = checksum;
@@ -80,7 +63,7 @@ BENCHMARK(FlowHashBench);
 void RandomStreamBench(benchmark::State& state) {
   RandomStream random(BenchSeed());
   uint64_t checksum = 0;
-  Meter meter(state);
+  PacketMeter meter(state);
   for (auto _ : state) checksum += random.Below(64512);
   meter.Done(static_cast<uint64_t>(state.iterations()), checksum);
 }
@@ -145,7 +128,7 @@ void FlowIndexFindBench(benchmark::State& state) {
   uint64_t checksum = 0;
   uint64_t missed = 0;
   size_t at = 0;
-  Meter meter(state);
+  PacketMeter meter(state);
   for (auto _ : state) {
     std::array<uint64_t, kBurst> hash;
     if (at + kBurst > table.keys.size()) at = 0;
@@ -189,7 +172,7 @@ void CalibrationBench(benchmark::State& state) {
   std::ranges::shuffle(order, std::mt19937_64(42));
   uint64_t checksum = 0;
   size_t at = 0;
-  Meter meter(state);
+  PacketMeter meter(state);
   for (auto _ : state) {
     if (at + 32 > lines) at = 0;
     for (size_t i = 0; i < 32; ++i)
@@ -210,7 +193,7 @@ void FlowIndexMissBench(benchmark::State& state) {
   for (uint64_t& hash : hashes) hash = random();
   uint64_t found = 0;
   size_t at = 0;
-  Meter meter(state);
+  PacketMeter meter(state);
   for (auto _ : state) {
     const uint64_t* burst = &hashes[at];
     at = (at + kBurst) % hashes.size();
@@ -241,7 +224,7 @@ void FlowIndexChurnBench(benchmark::State& state) {
     full += index.Insert(hashes[i], i) == FlowIndex::InsertResult::kFull;
   // The oldest goes; its successor takes its value and a fresh hash.
   uint32_t oldest = 0;
-  Meter meter(state);
+  PacketMeter meter(state);
   for (auto _ : state) {
     std::array<uint64_t, kBurst> fresh;
     for (uint64_t& hash : fresh) {
@@ -272,7 +255,7 @@ void TimerWheelBench(benchmark::State& state) {
   const auto wheel = std::make_unique<TimerWheel>(links, 0);
   uint32_t now = 0;
   uint64_t gone = 0;
-  Meter meter(state);
+  PacketMeter meter(state);
   for (auto _ : state) {
     for (uint32_t entry : order) {
       deadline[entry] = now + 3000;  // 300 s
