@@ -25,14 +25,8 @@ constexpr std::array<std::string_view, kVerdicts> kNames = {
     "v6_ah_nat", "nat_loop", "limit_flows", "limit_rate", "table_full",
     "route_none", "neighbor_wait", "neighbor_failed", "ttl_exceeded",
     "mtu_exceeded", "frag_budget", "frag_timeout", "frag_overlap",
-<<<<<<< Updated upstream
-    "frag_duplicate", "frag_orphan", "kernel_source", "kernel_full",
-    "queue_full", "uplink_full", "handoff_full", "device_gone", "mbuf_none",
-    "mbuf_room", "leak_prevented"};
-=======
-    "kernel_full", "queue_full", "uplink_full", "handoff_full", "device_gone",
-    "mbuf_none", "mbuf_room", "leak_prevented"};
->>>>>>> Stashed changes
+    "frag_duplicate", "frag_orphan", "kernel_full", "queue_full", "uplink_full",
+    "handoff_full", "device_gone", "mbuf_none", "mbuf_room", "leak_prevented"};
 static_assert(!kNames.back().empty(), "a name for every verdict");
 
 }  // namespace

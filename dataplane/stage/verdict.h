@@ -71,12 +71,8 @@ enum class Verdict : uint8_t {
   kDropFragBudget,      // FRG-03
   kDropFragTimeout,     // FRG-04
   kDropFragOverlap,     // FRG-06, FRG-07
-<<<<<<< Updated upstream
   kDropFragDuplicate,   // FRG-17
   kDropFragOrphan,      // its first was refused
-  kDropKernelSource,    // from the kernel, neither unicast nor service address
-=======
->>>>>>> Stashed changes
   kDropKernelQueue,     // MBF-05: the TAP takes no more
   kDropServiceQueue,    // MBF-06: the service queue takes no more
   kDropUplinkQueue,     // MBF-05: the uplink takes no more
