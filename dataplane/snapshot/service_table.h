@@ -35,6 +35,7 @@ struct ServiceAddress {
   bool silent = false;  // unmatched: silent, if any of its services says so
   bool kernel_only = false;  // every service here has `kernel` as only queue
   ServiceId any_service = kNoService;  // one of them, to name it in reports
+  std::vector<ServiceId> services;     // all of them
 };
 
 class ServiceTable {
