@@ -92,27 +92,32 @@ HugePages HugePagesOf(const api::Dataplane& dataplane) {
   }
 }
 
+// DPDK's environment, and the buffers of all devices.
+absl::StatusOr<rte_mempool*> StartMemory(const api::Config& config,
+                                         unsigned workers) {
+  EalOptions eal = EalOptionsOf(config, workers);
+  const uint32_t devices =
+      static_cast<uint32_t>(2 * config.uplinks_size() + config.queues_size()) +
+      kSpareDevices;
+  MbufPoolOptions pool;
+  pool.name = "godwit";
+  pool.count = MbufCount(uint64_t{devices} * kRingSlots, workers);
+  pool.meta_size = sizeof(PacketTag);
+  eal.memory_mib =
+      256 + 4 * MbufPoolMib(pool.count, pool.meta_size, pool.data_room);
+  const auto mode = StartEal(eal);
+  if (!mode.ok()) return mode.status();
+  Log(mode->note);
+  return CreateMbufPool(pool);
+}
+
 absl::Status Serve(const Options& options, const LoadedConfig& loaded,
                    const sigset_t& signals) {
   const api::Config config =
       WithMachineDefaults(WithDefaults(loaded.config), ReadMachine());
   const api::Dataplane& dataplane = config.dataplane();
   const unsigned workers = dataplane.workers();
-  EalOptions eal = EalOptionsOf(config, workers);
-  const uint32_t devices =
-      static_cast<uint32_t>(2 * config.uplinks_size() + config.queues_size()) +
-      kSpareDevices;
-  MbufPoolOptions pool_options;
-  pool_options.name = "godwit";
-  pool_options.count = MbufCount(uint64_t{devices} * kRingSlots, workers);
-  pool_options.meta_size = sizeof(PacketTag);
-  eal.memory_mib =
-      256 + 4 * MbufPoolMib(pool_options.count, pool_options.meta_size,
-                            pool_options.data_room);
-  const auto mode = StartEal(eal);
-  if (!mode.ok()) return mode.status();
-  Log(mode->note);
-  const auto pool = CreateMbufPool(pool_options);
+  const auto pool = StartMemory(config, workers);
   if (!pool.ok()) return pool.status();
   WorkerSet::Options set_options;
   set_options.workers = workers;
@@ -124,7 +129,8 @@ absl::Status Serve(const Options& options, const LoadedConfig& loaded,
   if (!set.ok()) return set.status();
   DeviceSet device_set({workers, *pool});
   ControlThread control({options.config, set->get(), &device_set});
-  absl::Status status = control.Begin(loaded);
+  const auto begun = control.Begin(loaded);
+  absl::Status status = begun.status();
   if (status.ok()) status = (*set)->Start();
   std::unique_ptr<ControlServer> server;
   std::unique_ptr<MetricsServer> metrics;
@@ -145,7 +151,7 @@ absl::Status Serve(const Options& options, const LoadedConfig& loaded,
   std::thread signal_thread;
   if (status.ok()) {
     if (!server->warning().empty()) Log(server->warning());
-    for (const std::string& warning : loaded.warnings) Log(warning);
+    for (const std::string& warning : begun->warnings()) Log(warning);
     signal_thread = std::thread([&control, &signals] {
       int signal_number = 0;
       sigwait(&signals, &signal_number);
@@ -187,7 +193,7 @@ int Main(int argc, char** argv) {
     Log(text.status().message());
     return 1;
   }
-  auto loaded = LoadConfig(*text, options.config);
+  const auto loaded = LoadConfig(*text, options.config);
   if (!loaded.ok()) {
     std::fprintf(stderr, "%s\n",
                  std::string(loaded.status().message()).c_str());

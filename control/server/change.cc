@@ -40,12 +40,19 @@ absl::Status AtPath(const char* list, int index, const std::string& device,
 
 }  // namespace
 
-absl::Status ControlThread::CheckHere(const LoadedConfig& loaded) {
+absl::StatusOr<std::vector<std::string>> ControlThread::CheckHere(
+    const LoadedConfig& loaded) {
   Findings findings = RefuseNotSupportedYet(loaded.config);
   const Findings machine = CheckMachine(loaded.config, ReadMachine());
   findings.errors.insert(findings.errors.end(), machine.errors.begin(),
                          machine.errors.end());
-  return ToStatus(findings.errors, loaded.source);
+  const absl::Status status = ToStatus(findings.errors, loaded.source);
+  if (!status.ok()) return status;
+  std::vector<std::string> warnings = loaded.warnings;
+  for (const std::string& line : Lines(machine.warnings, loaded.source)) {
+    warnings.push_back(line);
+  }
+  return warnings;
 }
 
 // What was made once, at start.
@@ -160,12 +167,12 @@ void ControlThread::CloseUnused(const api::Config& next) {
 
 absl::StatusOr<api::ChangeReply> ControlThread::Change(
     const LoadedConfig& loaded) {
-  absl::Status status = CheckHere(loaded);
-  if (!status.ok()) return status;
+  const absl::StatusOr<std::vector<std::string>> warnings = CheckHere(loaded);
+  if (!warnings.ok()) return warnings.status();
   const Machine machine = ReadMachine();
   const api::Config next =
       WithMachineDefaults(WithDefaults(loaded.config), machine);
-  status = CheckUnchangeable(next);
+  absl::Status status = CheckUnchangeable(next);
   if (!status.ok()) return status;
   const EgressPorts egress_before = egress_;
   if (snapshot_ == nullptr ||
@@ -220,9 +227,7 @@ absl::StatusOr<api::ChangeReply> ControlThread::Change(
   api::ChangeReply reply;
   reply.set_generation(snapshot_->generation);
   reply.set_message(absl::StrCat("ok, generation ", snapshot_->generation));
-  for (const std::string& warning : loaded.warnings) {
-    *reply.add_warnings() = warning;
-  }
+  for (const std::string& warning : *warnings) *reply.add_warnings() = warning;
   return reply;
 }
 

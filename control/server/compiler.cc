@@ -165,22 +165,22 @@ absl::Status Compiler::AddQueues(const CompileInput& input,
     break;
   }
   for (const api::Queue& queue : input.config->queues()) {
-    const auto open = input.queues->find(queue.name());
-    if (open == input.queues->end()) continue;
     const auto number = queues_.NumberOf(queue.name());
     if (!number.ok()) return number.status();
-    const OpenDevice& device = *open->second;
-    const AdjacencyId far_end =
-        device.far_end_known ? AdjacencyOf({device.id, IpAddress{}}, snapshot)
-                             : kNoAdjacency;
-    if (device.far_end_known) Resolve(far_end, device.far_end, snapshot);
+    // While its device is being opened anew a queue keeps its flows.
     ServiceQueue& out = At(snapshot.queues, *number);
     out.in_use = true;
     out.name = queue.name();
-    out.device = device.id;
-    out.far_end = far_end;
     out.flow_limit = queue.limits().flows();
     out.rate_limit = queue.limits().rate();
+    const auto open = input.queues->find(queue.name());
+    if (open == input.queues->end()) continue;
+    const OpenDevice& device = *open->second;
+    out.device = device.id;
+    if (device.far_end_known) {
+      out.far_end = AdjacencyOf({device.id, IpAddress{}}, snapshot);
+      Resolve(out.far_end, device.far_end, snapshot);
+    }
     const auto liveness = input.liveness->find(queue.name());
     out.alive = liveness != input.liveness->end() && liveness->second.alive;
   }
@@ -196,6 +196,23 @@ std::shared_ptr<const QueueGroup> Compiler::GroupOf(
     cached = group;
   }
   return group;
+}
+
+void Compiler::JoinQueues(const api::Service& service, Service& out,
+                          Snapshot& snapshot) {
+  std::vector<QueueGroup::Member> members;
+  for (const api::QueueRef& ref : service.queues()) {
+    const QueueId queue = QueueNumber(ref.queue());
+    const ServiceQueue* known = snapshot.Queue(queue);
+    if (known == nullptr) continue;
+    out.queues.push_back(queue);
+    snapshot.queues[queue].originate = OriginateOf(service.originate());
+    if (known->alive) {
+      members.push_back({queue, ref.has_weight() ? ref.weight() : 1});
+    }
+  }
+  std::sort(members.begin(), members.end());
+  out.group = GroupOf(members);
 }
 
 absl::Status Compiler::AddServices(const CompileInput& input,
@@ -214,26 +231,10 @@ absl::Status Compiler::AddServices(const CompileInput& input,
                        : Affinity::kFlow;
     out.replies = service.replies() == api::Service::TRACKED ? Replies::kTracked
                                                              : Replies::kTuple;
-    std::vector<QueueGroup::Member> members;
-    bool kernel_only = true;
-    for (const api::QueueRef& ref : service.queues()) {
-      const QueueId queue = QueueNumber(ref.queue());
-      const ServiceQueue* known = snapshot.Queue(queue);
-      if (known == nullptr) continue;
-      out.queues.push_back(queue);
-      kernel_only = kernel_only && queue == kKernelQueue;
-      snapshot.queues[queue].originate = OriginateOf(service.originate());
-      if (known->alive) {
-        members.push_back({queue, ref.has_weight() ? ref.weight() : 1});
-      }
-    }
-    std::sort(members.begin(), members.end());
-    out.group = GroupOf(members);
+    JoinQueues(service, out, snapshot);
     for (const std::string& text : service.addresses()) {
       const IpAddress address = *IpAddress::Parse(text);
       ServiceAddress& at = addresses[address];
-      at.kernel_only =
-          at.services.empty() ? kernel_only : at.kernel_only && kernel_only;
       at.address = address;
       at.any_service = id;
       at.services.push_back(id);
@@ -301,106 +302,6 @@ absl::Status Compiler::AddNat(const CompileInput& input, Snapshot& snapshot) {
   return absl::OkStatus();
 }
 
-AdjacencyId Compiler::AdjacencyOf(const NeighbourKey& key, Snapshot& snapshot) {
-  auto known = adjacencies_.find(key);
-  if (known == adjacencies_.end()) {
-    std::set<AdjacencyId> used;
-    for (const auto& [other, id] : adjacencies_) used.insert(id);
-    AdjacencyId fresh = 1;
-    for (const AdjacencyId id : used) {
-      if (id != fresh) break;
-      ++fresh;
-    }
-    // The last number means a loop; a full table leaves one unresolved.
-    if (fresh >= UINT16_MAX - 1) return kNoAdjacency;
-    known = adjacencies_.emplace(key, fresh).first;
-  }
-  Adjacency& adjacency = At(snapshot.adjacencies, known->second);
-  adjacency.device = key.first;
-  adjacency.next_hop = key.second;
-  return known->second;
-}
-
-void Compiler::Resolve(AdjacencyId id, const MacAddress& mac,
-                       Snapshot& snapshot) {
-  if (id == kNoAdjacency) return;
-  Adjacency& adjacency = snapshot.adjacencies[id];
-  const Device& device = snapshot.devices[adjacency.device];
-  EthHeader eth{};
-  eth.destination = mac;
-  eth.source = device.mac;
-  if (device.vlan != 0) {
-    eth.ether_type = Be16(kEtherTypeVlan);
-    VlanTag tag{};
-    tag.tci = Be16(device.vlan);
-    std::memcpy(&adjacency.header[sizeof(eth)], &tag, sizeof(tag));
-    adjacency.header_size = sizeof(eth) + sizeof(tag);
-  }
-  std::memcpy(adjacency.header.data(), &eth, sizeof(eth));
-  adjacency.resolved = true;
-}
-
-void Compiler::AddNeighbours(const CompileInput& input, Snapshot& snapshot) {
-  std::map<int, DeviceId> by_ifindex;
-  for (const auto& [name, device] : *input.uplinks) {
-    by_ifindex[device->kernel_ifindex] = device->id;
-  }
-  std::vector<NeighbourTable::Entry> entries;
-  for (const NeighbourEntry& seen : input.observation->neighbours) {
-    const auto device = by_ifindex.find(seen.ifindex);
-    if (device == by_ifindex.end() || !seen.usable()) continue;
-    if ((seen.mac[0] & 1) != 0) continue;
-    const AdjacencyId id =
-        AdjacencyOf({device->second, seen.address}, snapshot);
-    Resolve(id, seen.mac, snapshot);
-    entries.push_back({device->second, seen.address, id});
-  }
-  for (const auto& [key, mac] : learned_) {
-    if (key.first >= snapshot.devices.size() ||
-        snapshot.devices[key.first].side != Side::kQueue) {
-      continue;
-    }
-    const AdjacencyId id = AdjacencyOf(key, snapshot);
-    Resolve(id, mac, snapshot);
-    entries.push_back({key.first, key.second, id});
-  }
-  snapshot.neighbours = NeighbourTable(std::move(entries));
-}
-
-void Compiler::AddRoutes(const CompileInput& input, Snapshot& snapshot) {
-  std::map<int, DeviceId> by_ifindex;
-  for (const auto& [name, device] : *input.uplinks) {
-    by_ifindex[device->kernel_ifindex] = device->id;
-  }
-  gateways_.clear();
-  // The kernel's order: the lowest metric of a prefix wins.
-  std::map<Prefix, const RouteEntry*> best;
-  for (const RouteEntry& route : input.observation->routes) {
-    if (route.table != 254) continue;
-    const RouteEntry*& slot = best[route.prefix.Masked()];
-    if (slot == nullptr || route.metric < slot->metric) slot = &route;
-  }
-  std::vector<RouteTable::Route> routes;
-  for (const auto& [prefix, route] : best) {
-    RouteTable::Route out;
-    out.prefix = prefix;
-    for (const NextHop& hop : route->next_hops) {
-      const auto device = by_ifindex.find(hop.ifindex);
-      if (device == by_ifindex.end() || hop.dead || hop.link_down) continue;
-      RouteTable::NextHop next;
-      next.device = device->second;
-      next.weight = static_cast<uint8_t>(std::min<uint16_t>(hop.weight, 255));
-      if (hop.gateway.has_value()) {
-        next.adjacency = AdjacencyOf({device->second, *hop.gateway}, snapshot);
-        gateways_.insert({hop.ifindex, *hop.gateway});
-      }
-      out.hops.push_back(next);
-    }
-    routes.push_back(std::move(out));
-  }
-  snapshot.routes = RouteTable(std::move(routes));
-}
-
 absl::StatusOr<std::unique_ptr<Snapshot>> Compiler::Compile(
     const CompileInput& input) {
   auto snapshot = std::make_unique<Snapshot>();
@@ -434,35 +335,6 @@ absl::StatusOr<std::unique_ptr<Snapshot>> Compiler::Compile(
   snapshot->epoch = epoch_;
   snapshot->generation = ++generation_;
   return snapshot;
-}
-
-bool Compiler::Learn(DeviceId device, const IpAddress& address,
-                     const MacAddress& mac) {
-  constexpr size_t kMaxLearned = 16384;
-  const NeighbourKey key{device, address};
-  const auto known = learned_.find(key);
-  if (known != learned_.end()) {
-    if (known->second == mac) return false;
-    known->second = mac;
-    return true;
-  }
-  if (learned_.size() >= kMaxLearned) return false;
-  learned_[key] = mac;
-  return true;
-}
-
-void Compiler::Unlearn(DeviceId device) {
-  std::erase_if(learned_, [device](const auto& entry) {
-    return entry.first.first == device;
-  });
-}
-
-std::vector<Compiler::LearnedNeighbour> Compiler::learned() const {
-  std::vector<LearnedNeighbour> list;
-  for (const auto& [key, mac] : learned_) {
-    list.push_back({key.first, key.second, mac});
-  }
-  return list;
 }
 
 }  // namespace godwit

@@ -81,6 +81,8 @@ class Compiler {
   absl::Status AddDevices(const CompileInput& input, Snapshot& snapshot);
   absl::Status AddQueues(const CompileInput& input, Snapshot& snapshot);
   absl::Status AddServices(const CompileInput& input, Snapshot& snapshot);
+  void JoinQueues(const api::Service& service, Service& out,
+                  Snapshot& snapshot);
   absl::Status AddNat(const CompileInput& input, Snapshot& snapshot);
   void AddUplink(const OpenDevice& open, const api::Uplink& uplink,
                  unsigned workers, Snapshot& snapshot);

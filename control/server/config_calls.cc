@@ -205,11 +205,11 @@ absl::StatusOr<api::ConfigCheckReply> ControlThread::ConfigCheck(
   return Do([this, request]() -> absl::StatusOr<api::ConfigCheckReply> {
     const auto loaded = LoadConfig(request.text(), request.filename());
     if (!loaded.ok()) return loaded.status();
-    const absl::Status here = CheckHere(*loaded);
-    if (!here.ok()) return here;
+    const auto warnings = CheckHere(*loaded);
+    if (!warnings.ok()) return warnings.status();
     api::ConfigCheckReply reply;
     reply.set_message("ok");
-    for (const std::string& warning : loaded->warnings) {
+    for (const std::string& warning : *warnings) {
       *reply.add_warnings() = warning;
     }
     return reply;
@@ -221,15 +221,15 @@ absl::StatusOr<api::ConfigDiffReply> ControlThread::ConfigDiff(
   return Do([this, request]() -> absl::StatusOr<api::ConfigDiffReply> {
     const auto loaded = LoadConfig(request.text(), request.filename());
     if (!loaded.ok()) return loaded.status();
-    const absl::Status here = CheckHere(*loaded);
-    if (!here.ok()) return here;
+    const auto warnings = CheckHere(*loaded);
+    if (!warnings.ok()) return warnings.status();
     api::ConfigDiffReply reply;
     const api::Config next =
         WithMachineDefaults(WithDefaults(loaded->config), ReadMachine());
     for (const std::string& line : Difference(full_, next)) {
       *reply.add_changes() = line;
     }
-    for (const std::string& warning : loaded->warnings) {
+    for (const std::string& warning : *warnings) {
       *reply.add_warnings() = warning;
     }
     return reply;

@@ -43,7 +43,8 @@ void ControlThread::Stop() {
   wake_.notify_one();
 }
 
-absl::Status ControlThread::Begin(const LoadedConfig& loaded) {
+absl::StatusOr<api::ChangeReply> ControlThread::Begin(
+    const LoadedConfig& loaded) {
   auto watch = KernelWatch::Start([this](const Observation&) {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
@@ -53,8 +54,7 @@ absl::Status ControlThread::Begin(const LoadedConfig& loaded) {
   });
   if (!watch.ok()) return watch.status();
   watch_ = *std::move(watch);
-  const absl::StatusOr<api::ChangeReply> changed = Change(loaded);
-  return changed.status();
+  return Change(loaded);
 }
 
 void ControlThread::Run(const std::function<void()>& stop_workers) {

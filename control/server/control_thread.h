@@ -40,7 +40,7 @@ class ControlThread final : public Node {
 
   // Opens the devices and publishes the first snapshot; the workers may be
   // started then. On the thread that will Run.
-  absl::Status Begin(const LoadedConfig& loaded);
+  absl::StatusOr<api::ChangeReply> Begin(const LoadedConfig& loaded);
   // Until Stop; then all devices are closed. The workers are stopped in
   // between by `stop_workers`.
   void Run(const std::function<void()>& stop_workers);
@@ -119,7 +119,9 @@ class ControlThread final : public Node {
   // of it if not.
   absl::StatusOr<api::ChangeReply> Change(const LoadedConfig& loaded);
   absl::StatusOr<api::ChangeReply> ChangeTo(api::Config config);
-  absl::Status CheckHere(const LoadedConfig& loaded);
+  // Of this machine; the warnings are the file's too.
+  absl::StatusOr<std::vector<std::string>> CheckHere(
+      const LoadedConfig& loaded);
   absl::Status CheckUnchangeable(const api::Config& next) const;
   absl::Status OpenDevices(const api::Config& next, DeviceMap& uplinks,
                            DeviceMap& queues);

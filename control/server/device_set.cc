@@ -86,10 +86,9 @@ absl::Status DeviceSet::OpenPort(OpenDevice& device,
   if (device.spec.kind == Kind::kTap && !device.netns.empty()) {
     options.netns = absl::StrCat("/run/netns/", device.netns);
   }
-  if (device.spec.kind == Kind::kPci) options.mac.reset();
-  auto port = EthPort::Open(device.spec, options);
-  if (!port.ok()) return port.status();
-  device.port = *std::move(port);
+  auto opened = EthPort::Open(device.spec, options);
+  if (!opened.ok()) return opened.status();
+  device.port = *std::move(opened);
   const absl::Status started = device.port->Start();
   if (!started.ok() && !absl::IsUnavailable(started)) return started;
   device.mac = device.port->mac();

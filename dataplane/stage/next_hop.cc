@@ -90,6 +90,10 @@ void ToQueue(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
     return;
   }
   meta.out = queue->device;
+  if (queue->device == kNoDevice) {  // it is being opened anew
+    meta.verdict = Verdict::kDropDeviceGone;
+    return;
+  }
   if (IsResolved(snapshot, queue->far_end)) {
     meta.adjacency = queue->far_end;
     return;

@@ -51,14 +51,17 @@ void Send(const Snapshot& snapshot, DeviceId id, Context& context) {
 
 void HandOver(rte_mbuf* mbuf, unsigned owner, Context& context) {
   Counters& counters = *context.counters;
-  const DeviceId device = TagOf(mbuf).device;
+  const PacketTag tag = TagOf(mbuf);  // the owner's as soon as it is given
   if (!context.handoff->Give(context.worker, owner, mbuf)) {
     rte_pktmbuf_free(mbuf);
     counters.Count(Verdict::kDropHandoffFull);
     return;
   }
   ++counters.counts.handed_out;
-  ++counters.counts.devices[device].handed_over;
+  // A finished frame on its way to a txq is not counted as the device's.
+  if (tag.route != Route::kTransmit) {
+    ++counters.counts.devices[tag.device].handed_over;
+  }
 }
 
 void LoopAround(rte_mbuf* mbuf, Context& context) {
