@@ -154,6 +154,10 @@ absl::Status EthPort::OpenAll() {
   }
   absl::Status status;
   for (const Vdev& vdev : VdevsFor(spec_, options_)) {
+    if (spec_.kind == Kind::kTap && vdev.name.starts_with("net_virtio_user")) {
+      status = MakePersistentTap(spec_.target);
+      if (!status.ok()) break;
+    }
     status = Attach(vdev.bus, vdev.name, vdev.arguments);
     if (status.ok()) break;
   }

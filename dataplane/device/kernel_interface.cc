@@ -122,6 +122,20 @@ void DetachXdp(const std::string& name) {
   if (index != 0) bpf_xdp_detach(static_cast<int>(index), 0, nullptr);
 }
 
+absl::Status MakePersistentTap(const std::string& name) {
+  if (InterfaceIndex(name) != 0) return absl::OkStatus();
+  const int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+  ifreq ifr = {};
+  name.copy(ifr.ifr_name, IFNAMSIZ - 1);
+  ifr.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
+  const bool made = fd >= 0 && ioctl(fd, TUNSETIFF, &ifr) == 0 &&
+                    ioctl(fd, TUNSETPERSIST, 1) == 0;
+  const std::string error = ErrnoText();
+  if (fd >= 0) close(fd);
+  if (made) return absl::OkStatus();
+  return absl::InternalError(absl::StrCat("tap ", name, ": ", error));
+}
+
 absl::Status DeleteTap(const std::string& name) {
   const int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
   if (fd < 0) {

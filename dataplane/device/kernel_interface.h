@@ -33,6 +33,10 @@ std::string InterfaceDriver(const std::string& name);
 // that a bpf_link holds stays: it has a living owner.
 void DetachXdp(const std::string& name);
 
+// Makes a TAP of one queue that outlives its driver, for one that attaches to
+// what is there (virtio-user; net_tap can do it itself). One that is there
+// already is left alone.
+absl::Status MakePersistentTap(const std::string& name);
 // Deletes a TAP that outlived its driver, in the thread's namespace.
 absl::Status DeleteTap(const std::string& name);
 

@@ -147,6 +147,15 @@ void DieWith(std::string_view device, int delay_ms) {
   std::exit(1);
 }
 
+std::string SelfPath() {
+  char path[4096] = {};
+  return readlink("/proc/self/exe", path, sizeof(path) - 1) > 0 ? path : "";
+}
+
+std::string SocketPath(const char* name) {
+  return "/tmp/godwit-test-" + std::to_string(getpid()) + "-" + name;
+}
+
 void Shell(const std::string& command) {
   EXPECT_EQ(std::system(command.c_str()), 0) << command;
 }

@@ -46,6 +46,14 @@ void StartTestEal();
 // Opens and starts a device, and is killed after a while as the kernel kills.
 [[noreturn]] void DieWith(std::string_view device, int delay_ms);
 
+// `eth_port_test --die-with DEVICE [MS]`: opens it and is killed, later.
+inline constexpr char kDieWith[] = "--die-with";
+// Hot removal and re-addition, as often as the contract of this folder says.
+inline constexpr int kRounds = 20;
+// This program, and a path for a socket of its own.
+std::string SelfPath();
+std::string SocketPath(const char* name);
+
 // Runs a shell command; the test fails if it does.
 void Shell(const std::string& command);
 
