@@ -122,6 +122,11 @@ TEST(PacketView6Test, Adv23_JumboPayload) {
   for (size_t size = 54; size < 62; ++size) {
     EXPECT_EQ(ParseCut(zero, size).error, ParseError::kIp6Len);
   }
+  // A header that claims to go on behind the frame's end, full of Pad1.
+  Bytes long_header = Ip6(kProtoUdp).Extension(0, Bytes(6)).Frame();
+  Set16(long_header, 14 + 4, 0);
+  long_header[14 + 40 + 1] = 4;
+  EXPECT_EQ(ErrorOf(long_header), ParseError::kIp6Len);
   // The same bytes in another option's data mean nothing.
   EXPECT_EQ(ErrorOf(Udp6().Extension(0, FromHex("0504 c2040000")).Frame()),
             ParseError::kNone);
@@ -135,6 +140,8 @@ TEST(PacketView6Test, V6_02_HopByHopOptions) {
   EXPECT_EQ(ErrorOf(Udp6().Extension(0, FromHex("0105 00000000")).Frame()),
             ParseError::kV6EhTrunc);
   EXPECT_EQ(ErrorOf(Udp6().Extension(0, FromHex("0000 0000 003e")).Frame()),
+            ParseError::kV6EhTrunc);
+  EXPECT_EQ(ErrorOf(Udp6().Extension(0, FromHex("0000 0000 00c2")).Frame()),
             ParseError::kV6EhTrunc);
 }
 

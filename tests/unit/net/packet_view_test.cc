@@ -78,11 +78,11 @@ TEST(PacketViewTest, KnowsErrorsFromQueries) {
 
 TEST(PacketViewTest, Adv01_RuntFrames) {
   const Bytes frame = Udp4().Frame();
-  for (const size_t size : {0, 1, 13}) {
+  for (const size_t size : {0U, 1U, 13U}) {
     EXPECT_EQ(ParseCut(frame, size).error, ParseError::kL2Short);
   }
   const Bytes tagged = Udp4().Vlan(100).Frame();
-  for (const size_t size : {14, 15, 17}) {
+  for (const size_t size : {14U, 15U, 17U}) {
     EXPECT_EQ(ParseCut(tagged, size).error, ParseError::kL2Short);
   }
 }
@@ -159,6 +159,11 @@ TEST(PacketViewTest, Adv15_OptionBombs) {
   EXPECT_EQ(with(FromHex("9401 0101")), ParseError::kIpOptBad);
   EXPECT_EQ(with(FromHex("9405 0000")), ParseError::kIpOptBad);
   EXPECT_EQ(with(FromHex("010101 94")), ParseError::kIpOptBad);
+  // The same with nothing behind it that could be read.
+  EXPECT_EQ(ErrorOf(Ip("192.0.2.1", "192.0.2.2", 47)
+                        .Options(FromHex("010101 94"))
+                        .Frame()),
+            ParseError::kIpOptBad);
   // Behind the end of the list there is nothing.
   EXPECT_EQ(with(FromHex("00 8307 04")), ParseError::kNone);
 }

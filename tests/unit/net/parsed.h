@@ -4,7 +4,7 @@
 #ifndef GODWIT_TESTS_UNIT_NET_PARSED_H_
 #define GODWIT_TESTS_UNIT_NET_PARSED_H_
 
-#include <cstring>
+#include <algorithm>
 #include <memory>
 #include <ostream>
 
@@ -24,7 +24,7 @@ class ExactCopy {
  public:
   ExactCopy(const Bytes& bytes, size_t size)
       : bytes_(std::make_unique<uint8_t[]>(size)) {
-    std::memcpy(bytes_.get(), bytes.data(), size);
+    std::copy_n(bytes.begin(), size, bytes_.get());
   }
   const uint8_t* get() const { return bytes_.get(); }
 
@@ -51,9 +51,11 @@ inline Parsed ParseAll(const Bytes& frame) {
 
 inline ParseError ErrorOf(const Bytes& frame) { return ParseAll(frame).error; }
 
-// The IPv4 header checksum of an untagged frame, made right.
+// The IPv4 header checksum of an untagged frame, made right, of a header that
+// claims to go on behind the frame's end as far as there is one.
 inline void FixIpv4Checksum(Bytes& frame, size_t l3_offset = 14) {
-  const size_t size = (frame[l3_offset] & 15U) * 4U;
+  const size_t size =
+      std::min<size_t>((frame[l3_offset] & 15U) * 4U, frame.size() - l3_offset);
   Set16(frame, l3_offset + 10, 0);
   const auto begin = frame.begin() + static_cast<ptrdiff_t>(l3_offset);
   const Bytes header(begin, begin + static_cast<ptrdiff_t>(size));

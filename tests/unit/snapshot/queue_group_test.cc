@@ -120,11 +120,11 @@ TEST(QueueGroupTest, SharesFollowWeights) {
     double total = 0;
     const size_t count = 2 + below(8);
     while (members.size() < count) {
-      const auto queue = static_cast<QueueId>(
-          round % 2 == 0 ? 1 + below(20) : 1 + below(65535));
-      if (!used.insert(queue).second) continue;
+      const auto id = static_cast<QueueId>(round % 2 == 0 ? 1 + below(20)
+                                                          : 1 + below(65535));
+      if (!used.insert(id).second) continue;
       const uint32_t weight = 1 + below(round % 3 == 0 ? 1 : 100);
-      members.push_back({queue, weight});
+      members.push_back({id, weight});
       total += weight;
     }
     auto shares = Shares(members);
