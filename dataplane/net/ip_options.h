@@ -10,7 +10,7 @@
 
 namespace godwit {
 
-// kNone, kIpOptBad or kIpOptDenied for the `size` bytes (0-40) behind the
+// kNone, kIpOptBad or kIpOpt<type> for the `size` bytes (0-40) behind the
 // first 20 of the header. What stands behind the end of the list isn't read.
 ParseError CheckIpOptions(const uint8_t* options, size_t size);
 

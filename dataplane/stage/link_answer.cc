@@ -141,8 +141,8 @@ Verdict AnswerNd(const Device& device, Context& context, rte_mbuf* mbuf,
   const bool advert = type == kIcmpv6NeighborAdvert;
   if (!solicit && !advert) return Verdict::kConsumed;  // RS, MLD: no answer
   // V6-08, RFC 4861 7.1: never from off the link, and whole.
-  if (ip->hop_limit != 255 || meta.view.icmp_code != 0 ||
-      meta.view.l4_size() < 24) {
+  if (ip->hop_limit != 255) return Verdict::kDropNdHopLimit;
+  if (meta.view.icmp_code != 0 || meta.view.l4_size() < 24) {
     return Verdict::kDropNdBad;
   }
   const auto* nd =

@@ -33,6 +33,7 @@ enum class Verdict : uint8_t {
   kDropLand,                // L2-11
   kDropSpoofOwnSource,      // ANY-16
   kDropArpBad,              // ADV-69
+  kDropNdHopLimit,          // V6-08: from off the link
   kDropNdBad,               // V6-08
   kDropServiceMiss,         // ANY-17, OTH-05
   kDropServiceNoQueue,      // no live queue behind the service
