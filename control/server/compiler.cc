@@ -157,6 +157,7 @@ absl::Status Compiler::AddQueues(const CompileInput& input,
   ServiceQueue& kernel = At(snapshot.queues, kKernelQueue);
   kernel.in_use = true;
   kernel.alive = true;
+  kernel.reachable = true;
   kernel.name = "kernel";
   for (const api::Uplink& uplink : input.config->uplinks()) {
     const auto open = input.uplinks->find(uplink.name());
@@ -182,7 +183,9 @@ absl::Status Compiler::AddQueues(const CompileInput& input,
       Resolve(out.far_end, device.far_end, snapshot);
     }
     const auto liveness = input.liveness->find(queue.name());
-    out.alive = liveness != input.liveness->end() && liveness->second.alive;
+    const bool known = liveness != input.liveness->end();
+    out.alive = known && liveness->second.alive;
+    out.reachable = known && liveness->second.reachable;
   }
   return absl::OkStatus();
 }
@@ -326,10 +329,16 @@ absl::StatusOr<std::unique_ptr<Snapshot>> Compiler::Compile(
     if (in_use) named.insert(it->first);
     it = in_use ? std::next(it) : adjacencies_.erase(it);
   }
+  // What a dead queue was given is steered again.
+  std::vector<bool> reachable;
+  for (const ServiceQueue& queue : snapshot->queues) {
+    reachable.push_back(queue.reachable);
+  }
   if (input.config_changed || named != last_neighbours_ ||
-      routes_ != input.observation->routes) {
+      routes_ != input.observation->routes || reachable != reachable_) {
     ++epoch_;
   }
+  reachable_ = std::move(reachable);
   last_neighbours_ = std::move(named);
   routes_ = input.observation->routes;
   snapshot->epoch = epoch_;

@@ -32,8 +32,9 @@ EgressPorts ChooseEgressPorts(const api::Config& config);
 using DeviceMap = std::map<std::string, std::unique_ptr<OpenDevice>>;
 
 struct QueueLiveness {
-  bool alive = false;
-  std::string reason;  // why not
+  bool alive = false;      // takes new flows
+  bool reachable = false;  // its far end is there, drained or not
+  std::string reason;      // why not
 };
 
 struct CompileInput {
@@ -106,6 +107,7 @@ class Compiler {
   std::set<std::pair<int, IpAddress>> gateways_;
   std::vector<RouteEntry> routes_;  // that the last epoch was made of
   std::set<NeighbourKey> last_neighbours_;
+  std::vector<bool> reachable_;  // by QueueId, of the last snapshot
   uint64_t generation_ = 0;
   uint16_t epoch_ = 0;
   uint32_t plan_version_ = 0;

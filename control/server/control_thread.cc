@@ -162,15 +162,15 @@ void ControlThread::UpdateLiveness(const api::Config& full) {
     const auto open = queues_.find(queue.name());
     if (open == queues_.end()) {
       liveness.reason = "its device is not open";
-    } else if (queue.drained()) {
-      liveness.reason = "drained";
     } else if (!open->second->port->running()) {
       liveness.reason = "waits for its peer";
     } else if (!open->second->link_up) {
       liveness.reason = "no link: nobody is at the far end";
     } else {
-      liveness.alive = true;
+      liveness.reachable = true;
+      liveness.alive = !queue.drained();
     }
+    if (queue.drained()) liveness.reason = "drained";
   }
 }
 

@@ -54,7 +54,8 @@ struct Device {
 // A service queue as the workers use it, by QueueId.
 struct ServiceQueue {
   bool in_use = false;
-  bool alive = false;  // takes new flows
+  bool alive = false;      // takes new flows
+  bool reachable = false;  // keeps those it has, drained or not
   DeviceId device = kNoDevice;
   Originate originate = Originate::kUnicast;
   // Where its far end is the same for all addresses (a plumbed namespace).

@@ -112,7 +112,8 @@ bool JudgeAgain(const Snapshot& snapshot, FlowTable& flows, Flow& flow) {
     for (size_t i = 0; holds && i < service->queues.size(); ++i) {
       member = member || service->queues[i] == flow.queue;
     }
-    holds = holds && member;
+    // The same queue while it lives: one that is dead keeps nothing.
+    holds = holds && member && queue->reachable;
   } else if (holds) {
     const bool loop = flow.to_uplink == kLoopAdjacency;
     holds = loop || queue->originate != Originate::kDeny;
