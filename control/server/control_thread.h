@@ -154,6 +154,8 @@ class ControlThread final : public Node {
       const api::ExplainRequest& request);
   api::ExplainReply ExplainFlow(const FlowRecord& record, unsigned worker,
                                 const Meta& meta) const;
+  void ExplainLoop(const Meta& outward, UnicastId unicast,
+                   api::ExplainReply& reply) const;
   api::ExplainReply ExplainDecision(const Decision& decision, unsigned worker,
                                     const Meta& meta) const;
 

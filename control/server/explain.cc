@@ -205,6 +205,39 @@ api::ExplainReply ControlThread::ExplainFlow(const FlowRecord& record,
   return reply;
 }
 
+// What a translated packet meets at the service of this node it goes to. Its
+// l4port is not drawn yet, so of several queues none can be named.
+void ControlThread::ExplainLoop(const Meta& outward, UnicastId unicast,
+                                api::ExplainReply& reply) const {
+  reply.clear_queue();
+  Meta meta = outward;
+  meta.route = Route::kLoop;
+  meta.side = Side::kUplink;
+  meta.queue = 0;
+  meta.key.side = kUplinkSide;
+  std::swap(meta.key.local, meta.key.remote);
+  std::swap(meta.key.local_l4port, meta.key.remote_l4port);
+  meta.key.remote = snapshot_->nat->unicast[unicast];
+  const Decision decision =
+      Decide(*snapshot_, meta, /*udp_checksum_is_zero=*/false);
+  reply.set_service(ServiceName(decision.service));
+  reply.set_verdict(PlanVerdict(decision));
+  if (decision.verdict != Verdict::kUndecided) {
+    const std::string_view name = VerdictName(decision.verdict);
+    reply.set_reason(name.data(), name.size());
+  }
+  if (decision.plan != Plan::kServe) return;
+  const godwit::Service& service = snapshot_->services[decision.service];
+  const QueueId queue = options_.workers->QueueFor(service, meta.key);
+  if (queue == 0) {
+    reply.set_verdict("dropped");
+    reply.set_reason("svc_no_queue");
+  } else if (service.queues.size() == 1 ||
+             service.affinity == Affinity::kClient) {
+    reply.set_queue(QueueName(queue));
+  }
+}
+
 api::ExplainReply ControlThread::ExplainDecision(const Decision& decision,
                                                  unsigned worker,
                                                  const Meta& meta) const {
@@ -239,6 +272,7 @@ api::ExplainReply ControlThread::ExplainDecision(const Decision& decision,
   }
   if (decision.local) {
     reply.set_entry("a service address of this node");
+    if (decision.plan == Plan::kOriginate) ExplainLoop(meta, unicast, reply);
     return reply;
   }
   const NextHopChoice hop =
