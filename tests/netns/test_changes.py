@@ -103,6 +103,7 @@ def test_a_removed_service_ends_its_flows(node, ip):
   def remove(c):
     c["services"] = [s for s in c["services"] if s["name"] != "web"] + [{"name": "rest", "queues": ["web0"]}]
   node.apply(changed(node.config, remove))
+  node.reset()
   node.up.send(pk.udp(ip.C, ip.VIPB, client, 443))
   assert not node.collect(["web0"], 1, timeout=0.15)
   assert not [f for f in node.flows(limit=100000) if f["service"] == "web"]

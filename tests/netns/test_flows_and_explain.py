@@ -113,13 +113,16 @@ def test_counters_have_their_keys_and_are_numbers(wv):
 @pytest.mark.parametrize("n", [1, 7, 33, 300])
 def test_rule_7_counters_are_exact(w, ip, n):
   sports = [w.l4port() for _ in range(n)]
+  w.reset()
   before = w.counters()
   w.up.send_all([pk.udp(ip.C, ip.VIPB, s, 443) for s in sports])
   w.arrives("web0", n=n)
   w.q["web0"].send_all([pk.udp(ip.VIPB, ip.C, 443, s) for s in sports])
   w.arrives("up", n=n, match=lambda p: p.src == ip.VIPB)
   moved = w.counters().since(before)
-  assert (moved["delivered"], moved["sent"]) == (n, n) and moved["received"] == 2 * n
+  # The kernel may keep its gateway resolved meanwhile: it asks, and gets an answer.
+  asked = sum(1 for f in w.up.chatter if f.src == w.up.peer)
+  assert (moved["delivered"], moved["sent"]) == (n, n + asked) and 2 * n <= moved["received"] <= 2 * n + 2 * asked
   assert not w.counters().drops_since(before)
 
 
