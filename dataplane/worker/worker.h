@@ -25,6 +25,9 @@ enum class Idle : uint8_t {
 class TickClock {
  public:
   TickClock();
+  // A clock of another beginning and pace, in cycles of the TSC.
+  TickClock(uint64_t start, uint64_t cycles_per_tick)
+      : start_(start), cycles_per_tick_(cycles_per_tick) {}
   uint32_t Now() const;
 
  private:
