@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "dataplane/net/headers.h"
+#include "dataplane/stage/decide.h"
 #include "dataplane/stage/link_answer.h"
 
 namespace godwit {
@@ -86,6 +87,12 @@ bool IsLinkIcmpv6(const PacketView& view) {
          ((view.l4_flags >= kIcmpv6MldQuery &&
            view.l4_flags <= kIcmpv6Redirect) ||
           view.l4_flags == kIcmpv6Mldv2Report);
+}
+
+// L2-07: ::ffff:0:0/96 is a martian among others.
+Verdict MappedVerdict(const uint8_t* frame, const PacketView& view) {
+  return SourceOf(frame, view).IsV4() ? Verdict::kDropMartianSource
+                                      : Verdict::kDropMartianDestination;
 }
 
 void FromUplink(const Device& device, const uint8_t* frame, Meta& meta) {
@@ -179,9 +186,8 @@ void FromQueue(const Device& device, Context& context, rte_mbuf* mbuf,
     meta.verdict = Verdict::kDropMartianSource;
     return;
   }
-  if (destination.IsLoopback() || destination.IsLinkLocal() ||
-      destination.IsMulticast() || destination.IsUnspecified() ||
-      (destination.IsV4() && destination.V4Bytes()[0] >= 240) ||
+  if (IsMartianDestination(destination, Martians::kBasic) ||
+      destination.IsLinkLocal() || destination.IsMulticast() ||
       IsGroup(eth->destination)) {
     meta.verdict = Verdict::kDropMartianDestination;
     return;
@@ -217,7 +223,9 @@ void Parse(const Snapshot& snapshot, Context& context, Burst& burst) {
     const Device& device = snapshot.devices[meta.in];
     meta.side = device.side;
     if (error != ParseError::kNone) {
-      meta.verdict = DropOf(error);
+      meta.verdict = error == ParseError::kIp6Mapped
+                         ? MappedVerdict(frame, meta.view)
+                         : DropOf(error);
       continue;
     }
     if (meta.view.kind == FrameKind::kIp) TakeTrailer(meta.view, mbuf);
