@@ -175,7 +175,10 @@ absl::Status Compiler::AddQueues(const CompileInput& input,
     out.flow_limit = queue.limits().flows();
     out.rate_limit = queue.limits().rate();
     const auto open = input.queues->find(queue.name());
-    if (open == input.queues->end()) continue;
+    if (open == input.queues->end()) {
+      out.reachable = true;
+      continue;
+    }
     const OpenDevice& device = *open->second;
     out.device = device.id;
     if (device.far_end_known) {
