@@ -124,6 +124,7 @@ class Fill:
   def __init__(self, w, ip, queue_name="crawl0"):
     self.w, self.ip, self.wire = w, ip, w.q[queue_name]
     self.ports = {}          # flow -> port on the wire
+    self.since = {}          # flow -> when it was first seen there
     self.tag = int(time.monotonic() * 1000) & 0xFFFF
 
   def template(self, flow):
@@ -140,6 +141,7 @@ class Fill:
     flow, = struct.unpack("!I", f.l3[at + 10:at + 14])
     l4port, = struct.unpack("!H", f.l3[at:at + 2])
     assert self.ports.setdefault(flow, l4port) == l4port
+    self.since.setdefault(flow, f.time)
     return True
 
   def run(self, flows, refusals=0, seconds=60):
@@ -166,10 +168,9 @@ class Fill:
       self.w.up.on_frame = None
 
   def before_first_refusal(self):
-    """How many flows had a port when the first was refused: its ICMP error quotes which one that was."""
-    refused = [struct.unpack("!I", p.quote.payload[2:6])[0] for p in self.wire.packets()
-               if p.proto == self.ip.icmp and len(p.quote.payload) >= 6]
-    return sum(1 for flow in self.ports if flow < min(refused)) if refused else len(self.ports)
+    """How many flows had a port when the first was refused, which its ICMP error tells."""
+    refused = [f.time for f in self.wire.frames(lambda p: p.proto == self.ip.icmp and len(p.quote.payload) >= 6)]
+    return sum(1 for when in self.since.values() if when <= min(refused)) if refused else len(self.ports)
 
   def count_refused(self, before):
     return self.w.counters().drops_since(before).get("nat_no_port", 0)
