@@ -39,8 +39,9 @@ FlowTable::FlowTable(const Options& options)
   const auto make_pool = [&rest, &options] {
     const auto memory =
         Take<std::byte>(rest, L4portPool::BytesFor(options.max_flows));
-    return std::make_unique<L4portPool>(memory, options.max_flows,
-                                        RandomStream::SystemSeed());
+    return std::make_unique<L4portPool>(
+        memory, options.max_flows,
+        options.l4port_seed.value_or(RandomStream::SystemSeed()));
   };
   l4ports_ = make_pool();
   icmp_ids_ = make_pool();

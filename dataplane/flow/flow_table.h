@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -38,7 +39,9 @@ class FlowTable {
   struct Options {
     uint32_t max_flows = 1024;  // of this worker
     FlowHashSeed seed{};        // the same on all workers
-    uint32_t now = 0;           // tick
+    // Of the order in which l4ports are given out; none: the system's choice.
+    std::optional<RandomStream::Seed> l4port_seed;
+    uint32_t now = 0;  // tick
     HugePages huge_pages = HugePages::kAuto;
     std::span<QueueUse> queue_use;  // by QueueId; outlives the table
   };

@@ -74,6 +74,7 @@ SnapshotBuilder::SnapshotBuilder() {
   ServiceQueue& kernel = queues_[kKernelQueue];
   kernel.in_use = true;
   kernel.alive = true;
+  kernel.reachable = true;
   kernel.name = "kernel";
   Uplink("wan0", "gw0");
   kernel.device = device_id("wan0");
@@ -105,6 +106,7 @@ SnapshotBuilder& SnapshotBuilder::Queue(const std::string& name) {
   ServiceQueue queue;
   queue.in_use = true;
   queue.alive = true;
+  queue.reachable = true;
   queue.name = name;
   queue.device = id;
   queues_.push_back(queue);

@@ -89,6 +89,7 @@ void Walk::AddWorker(unsigned index, uint32_t max_flows) {
   FlowTable::Options table;
   table.max_flows = max_flows;
   table.seed = FixedSeed();
+  table.l4port_seed = FixedSeed();
   table.now = clock_.Now();
   table.huge_pages = HugePages::kOff;
   table.queue_use = {queue_use_.get(), kQueueIds};

@@ -52,4 +52,16 @@ SnapshotBuilder World() {
   return world;
 }
 
+Bytes WalkTest::Leave(Walk& walk, const char* queue,
+                      const PacketBuilder& packet) {
+  const auto out = walk.Send(queue, packet);
+  EXPECT_THAT(out, testing::ElementsAre(ArrivesAt("wan0"))) << walk.ending();
+  if (out.size() != 1) return {};
+  const Bytes left = out[0].Packet();
+  const bool echo = left[at.v4 ? 9 : 6] == (at.v4 ? 1 : 58);
+  const size_t given = (at.v4 ? 20U : 40U) + (echo ? 4U : 0U);
+  given_ = static_cast<uint16_t>(left[given] * 256 + left[given + 1]);
+  return left;
+}
+
 }  // namespace godwit

@@ -50,7 +50,13 @@ SnapshotBuilder World();
 // For TEST_P over both families.
 class WalkTest : public testing::TestWithParam<Family> {
  protected:
+  // Sends what a queue originates and returns it as it left the uplink, from
+  // the IP header up; the l4port, or identifier, that it was given is in
+  // `given_`.
+  Bytes Leave(Walk& walk, const char* queue, const PacketBuilder& packet);
+
   const Family& at = GetParam();
+  uint16_t given_ = 0;
 };
 inline std::string NameOf(const testing::TestParamInfo<Family>& family) {
   return family.param.name;

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Contract, "On the wire", 6: from a queue to a service of this node.
+#include "tests/walks/world.h"
+
+namespace godwit {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+class LocalWalk : public WalkTest {};
+GODWIT_BOTH_FAMILIES(LocalWalk);
+
+TEST_P(LocalWalk, DeliversHereTranslatedAndBack) {
+  Walk walk(World());
+  const auto asked = walk.Send(
+      "crawl0",
+      Udp(at.At(at.internal, 5000), at.At(at.dns, 53)).Payload("who?"));
+  ASSERT_EQ(asked.size(), 1u);  // nothing on the wire
+  ASSERT_THAT(asked[0].device, StartsWith("dns"));
+  const Bytes seen = asked[0].Packet();
+  const size_t l4 = at.v4 ? 20 : 40;
+  const unsigned given = seen[l4] * 256U + seen[l4 + 1];
+  EXPECT_EQ(seen, Udp(at.At(at.unicast, given), at.At(at.dns, 53))
+                      .Payload("who?")
+                      .Packet());
+  EXPECT_THAT(
+      walk.Send(asked[0].device,
+                Udp(at.At(at.dns, 53), at.At(at.unicast, given)).Payload("me")),
+      ElementsAre(
+          Arrives("crawl0", Udp(at.At(at.dns, 53), at.At(at.internal, 5000))
+                                .Payload("me")
+                                .Packet())));
+}
+
+TEST_P(LocalWalk, AnswersAHandshake) {
+  Walk walk(World());
+  const std::string here = at.At(at.internal, 5000);
+  const std::string mail = at.At(at.mail, 25);
+  const auto syn = walk.Send("crawl0", Tcp(here, mail).Flags("S"));
+  ASSERT_THAT(syn, ElementsAre(ArrivesAt("mail0")));
+  const Bytes seen = syn[0].Packet();
+  const size_t l4 = at.v4 ? 20 : 40;
+  const std::string outside = at.At(at.unicast, seen[l4] * 256U + seen[l4 + 1]);
+  EXPECT_THAT(
+      walk.Send("mail0", Tcp(mail, outside).Flags("SA")),
+      ElementsAre(Arrives("crawl0", Tcp(mail, here).Flags("SA").Packet())));
+  EXPECT_THAT(
+      walk.Send("crawl0", Tcp(here, mail).Flags("A")),
+      ElementsAre(Arrives("mail0", Tcp(outside, mail).Flags("A").Packet())));
+}
+
+TEST_P(LocalWalk, ReachesAServiceOfItsOwnQueue) {
+  Walk walk(World());
+  EXPECT_THAT(
+      walk.Send("mail0",
+                Tcp(at.At(at.mail, 5000), at.At(at.mail, 25)).Flags("S")),
+      ElementsAre(ArrivesAt("mail0")));
+}
+
+TEST_P(LocalWalk, IsOpenToWhoMayNotOriginate) {
+  Walk walk(World());
+  EXPECT_THAT(
+      walk.Send("quiet0", Udp(at.At(at.quiet, 5000), at.At(at.dns, 53))),
+      ElementsAre(testing::AnyOf(ArrivesAt("dns0"), ArrivesAt("dns1"))));
+}
+
+TEST_P(LocalWalk, ReachesTheKernelsServices) {
+  Walk walk(World());
+  EXPECT_THAT(
+      walk.Send("crawl0",
+                Tcp(at.At(at.internal, 5000), at.At(at.web, 80)).Flags("S")),
+      ElementsAre(ArrivesAt("gw0")));
+}
+
+TEST_P(LocalWalk, RejectsOtherL4PortsHereToo) {
+  Walk walk(World());
+  EXPECT_THAT(
+      walk.Send("crawl0", Udp(at.At(at.internal, 5000), at.At(at.dns, 54))),
+      ElementsAre(ArrivesAt("crawl0")));
+  EXPECT_THAT(walk.ending(), testing::HasSubstr("svc_miss"));
+}
+
+TEST_P(LocalWalk, NeverSendsTheUnicastAddressRound) {
+  Walk walk(World());
+  EXPECT_THAT(
+      walk.Send("crawl0", Udp(at.At(at.internal, 5000), at.At(at.unicast, 9))),
+      Not(Contains(ArrivesAt("wan0"))));
+  EXPECT_EQ(walk.ending(), "nat_loop");
+}
+
+TEST_P(LocalWalk, LetsNoBadSourceIn) {
+  Walk walk(World());
+  const std::vector<std::string> sources =
+      at.v4 ? std::vector<std::string>{"127.0.0.1", "169.254.1.1", "0.0.0.0",
+                                       "224.0.0.1", "255.255.255.255"}
+            : std::vector<std::string>{"::1", "fe80::1", "::", "ff02::1"};
+  for (const std::string& source : sources) {
+    EXPECT_THAT(
+        walk.Send("crawl0", Udp(at.At(source, 5000), at.At(at.remote, 53))),
+        testing::IsEmpty());
+    EXPECT_EQ(walk.ending(), "martian_src") << source;
+  }
+}
+
+}  // namespace
+}  // namespace godwit

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Frames in chains of buffers come out as whole ones do (MBF-03).
+#include "tests/walks/world.h"
+
+namespace godwit {
+namespace {
+
+class SegmentsWalk : public WalkTest {};
+GODWIT_BOTH_FAMILIES(SegmentsWalk);
+
+// A frame of each kind that is rewritten, and where it is sent in.
+std::vector<std::pair<std::string, Bytes>> FramesOf(const Family& at) {
+  const auto out =
+      Udp(at.At(at.internal, 5000), at.At(at.remote, 53)).PayloadSize(40);
+  const auto left =
+      Udp(at.At(at.unicast, 50500), at.At(at.remote, 53)).PayloadSize(40);
+  auto chain = out;
+  if (at.v4) {
+    chain.Options(Bytes(12, 1));
+  } else {
+    chain.Extension(0, FromHex("0502 0000")).Extension(60);
+  }
+  return {
+      {"wan0", Udp(at.At(at.client, 4000), at.At(at.dns, 53)).Frame()},
+      {"wan0", Echo(at.client, at.mail, 7).Payload("ping").Frame()},
+      {"wan0", Udp(at.At(at.client, 4000), at.At(at.dns, 54)).Frame()},
+      {"wan0", left.Frame()},
+      {"wan0", IcmpError(at.router, at.v4 ? 3 : 1, 1, left.Packet()).Frame()},
+      {"crawl0", out.Frame()},
+      {"crawl0", chain.Frame()},
+      {"crawl0",
+       Tcp(at.At(at.internal, 5000), at.At(at.remote, 80)).Flags("S").Frame()},
+      {"crawl0", Echo(at.internal, at.remote, 77).PayloadSize(30).Frame()},
+      {"dns0", Udp(at.At(at.dns, 53), at.At(at.client, 4000)).Frame()},
+      {"gw0", Udp(at.At(at.unicast, 3784), at.At(at.remote, 3784)).Frame()}};
+}
+
+// How `frame` fares in a world of its own.
+struct Fate {
+  std::vector<Arrival> arrivals;
+  std::string ending;
+  friend bool operator==(const Fate&, const Fate&) = default;
+};
+void PrintTo(const Fate& fate, std::ostream* out) {
+  *out << fate.ending;
+  for (const Arrival& arrival : fate.arrivals) {
+    *out << "; ";
+    PrintTo(arrival, out);
+  }
+}
+Fate FateOf(const std::string& device, const Bytes& frame,
+            const std::vector<size_t>& cuts) {
+  Walk walk(World());
+  auto arrivals = walk.SendCut(device, frame, cuts);
+  return {std::move(arrivals), walk.ending()};
+}
+
+TEST_P(SegmentsWalk, CutAnywhereGoTheSameWay) {
+  for (const auto& [device, frame] : FramesOf(at)) {
+    const Fate whole = FateOf(device, frame, {});
+    for (size_t cut = 0; cut <= frame.size(); ++cut) {
+      EXPECT_EQ(FateOf(device, frame, {cut}), whole) << cut;
+    }
+  }
+}
+
+TEST_P(SegmentsWalk, CutEverywhereGoTheSameWay) {
+  for (const auto& [device, frame] : FramesOf(at)) {
+    std::vector<size_t> cuts;
+    for (size_t cut = 1; cut < frame.size(); ++cut) cuts.push_back(cut);
+    EXPECT_EQ(FateOf(device, frame, cuts), FateOf(device, frame, {}));
+  }
+}
+
+TEST_P(SegmentsWalk, LongFramesStayInTheirChain) {
+  SnapshotBuilder world = World();
+  for (const char* device : {"wan0", "crawl0"}) {
+    world.device(device).mtu = 9000;
+  }
+  Walk walk(world);
+  const auto packet =
+      Udp(at.At(at.internal, 5000), at.At(at.remote, 53)).PayloadSize(4000);
+  const auto out = walk.SendCut("crawl0", packet.Frame(), {1500, 2900});
+  ASSERT_EQ(out.size(), 1u);
+  const Bytes left = out[0].Packet();
+  EXPECT_TRUE(ChecksumsHold(left));
+  EXPECT_EQ(left.size(), packet.Packet().size());
+}
+
+}  // namespace
+}  // namespace godwit
