@@ -51,8 +51,10 @@ class FlowTable {
 
   uint64_t HashOf(const FlowKey& key) const { return hash_(&key); }
   void PrefetchBucket(uint64_t hash) const { index_->Prefetch(hash); }
-  // Second pass: the bucket is there, the entry it names is fetched.
-  void PrefetchFlow(uint64_t hash) const {
+  // Second pass: the bucket is there, the entry it names is fetched. Forced
+  // inline: as a call g++ 12 takes it for pure and leaves it out, which at
+  // 65,536 flows costs more than all of the rest of a lookup.
+  [[gnu::always_inline]] void PrefetchFlow(uint64_t hash) const {
     const uint32_t candidate = index_->Candidate(hash);
     if (candidate != FlowIndex::kNone) {
       __builtin_prefetch(&flows_[candidate >> 1]);
