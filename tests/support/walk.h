@@ -8,6 +8,7 @@
 //   - received + generated = delivered + sent + punted + consumed + dropped +
 //     held does not hold,
 //   - a buffer is lost, or in two places,
+//   - a frame left whose length or IPv4 header sum is wrong,
 //   - an uplink was given a source that is neither a unicast nor a service
 //     address (from the kernel: link-local and unspecified pass).
 // At its end everything held must end too, and all buffers be back.
@@ -19,6 +20,7 @@
 #include <map>
 #include <memory>
 #include <ostream>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -100,6 +102,7 @@ class Walk {
   std::vector<Arrival> TakeTurns();
   void Inject(DeviceId device, rte_mbuf* mbuf);
   void Collect(std::vector<Arrival>& arrivals);
+  static void CheckHeader(const Bytes& frame);
   void CheckSource(const Device& device, const Bytes& frame) const;
   void CheckBooks() const;
   uint64_t Held() const;
@@ -111,7 +114,8 @@ class Walk {
   uint64_t generation_ = 0;
   bool kernel_speaks_ = false;  // the last frame in was the kernel's
   std::string ending_;
-  std::vector<Device> devices_;  // of the last snapshot
+  std::vector<std::span<const char>> forbidden_;  // until the turns are over
+  std::vector<Device> devices_;                   // of the last snapshot
   std::shared_ptr<const NatConfig> nat_;
   ServiceTable service_table_;
   TickClock clock_;
