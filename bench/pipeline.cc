@@ -4,6 +4,7 @@
 #include <rte_mbuf.h>
 #include <x86intrin.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 
@@ -117,17 +118,24 @@ Pipeline::~Pipeline() { GODWIT_CHECK(lanes_.buffers_in_use() == 0); }
 
 void Pipeline::Fill(DeviceId device, std::span<const Frame> frames) {
   GODWIT_CHECK(frames.size() <= kBatch);
-  std::array<rte_mbuf*, kBatch> mbufs;
   const auto count = static_cast<unsigned>(frames.size());
-  GODWIT_CHECK(rte_pktmbuf_alloc_bulk(lanes_.pool(), mbufs.data(), count) == 0);
+  GODWIT_CHECK(rte_pktmbuf_alloc_bulk(lanes_.pool(), sent_.data(), count) == 0);
   for (unsigned i = 0; i < count; ++i) {
-    char* room = rte_pktmbuf_append(mbufs[i], frames[i].size);
+    char* room = rte_pktmbuf_append(sent_[i], frames[i].size);
     std::memcpy(room, frames[i].bytes.data(), frames[i].size);
   }
   const unsigned put = rte_ring_sp_enqueue_bulk(
-      lanes_.rx(device - 1U, 0), reinterpret_cast<void**>(mbufs.data()), count,
+      lanes_.rx(device - 1U, 0), reinterpret_cast<void**>(sent_.data()), count,
       nullptr);
   GODWIT_CHECK(put == count);
+}
+
+// A driver has just written a buffer's first line when it gives it out.
+void Pipeline::TouchBuffers(size_t at, size_t end) {
+  uint64_t sum = 0;
+  for (; at < end; ++at) sum += sent_[at]->pkt_len;
+  touched_ = sum;
+  _mm_lfence();  // what is timed next does not wait for them
 }
 
 void Pipeline::Drain(uint32_t sent, const Arrived& arrived) {
@@ -150,6 +158,8 @@ void Pipeline::Send(DeviceId device, std::span<const Frame> frames,
                     std::vector<uint32_t>& clocks, const Arrived& arrived) {
   Fill(device, frames);
   for (size_t left = frames.size(); left != 0;) {
+    const size_t at = frames.size() - left;
+    TouchBuffers(at, std::min(at + kBurst, frames.size()));
     const uint64_t start = __rdtsc();
     const uint32_t taken = worker_->Turn();
     const auto took = static_cast<uint32_t>(__rdtsc() - start);
@@ -197,6 +207,7 @@ void Pipeline::SendByStage(DeviceId device, std::span<const Frame> frames,
   GODWIT_CHECK(frames.size() % kBurst == 0);
   Fill(device, frames);
   for (size_t at = 0; at < frames.size(); at += kBurst) {
+    TouchBuffers(at, at + kBurst);
     TurnByStage(device, clocks);
   }
   Drain(static_cast<uint32_t>(frames.size()), arrived);

@@ -4,7 +4,9 @@
 // each with a service of an IPv4 and an IPv6 address, udp/53.
 //
 // What is timed is Worker::Turn() with one burst in its rxq: all stages, and
-// what the rings take to give and accept pointers (a few clocks a packet).
+// what the rings take to give and accept pointers (a few clocks a packet). The
+// frames are where filling the ring left them (the second cache), the first
+// line of each buffer in the first cache, as a driver leaves it.
 // Filling and emptying the rings, and looking at what came out, is not.
 #ifndef GODWIT_BENCH_PIPELINE_H_
 #define GODWIT_BENCH_PIPELINE_H_
@@ -72,6 +74,7 @@ class Pipeline {
 
  private:
   void Fill(DeviceId device, std::span<const Frame> frames);
+  void TouchBuffers(size_t at, size_t end);
   void Drain(uint32_t sent, const Arrived& arrived);
   void TurnByStage(DeviceId device, StageClocks& clocks);
 
@@ -89,6 +92,8 @@ class Pipeline {
   std::unique_ptr<Burst> burst_;
   DeviceId uplink_ = kNoDevice;
   std::vector<DeviceId> queues_;
+  std::array<rte_mbuf*, kBatch> sent_;
+  volatile uint64_t touched_ = 0;
   uint32_t end_at_ = 0;
 };
 
