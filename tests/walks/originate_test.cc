@@ -229,5 +229,53 @@ TEST_P(OriginateWalk, ForgetsAMappingAfterItsTime) {
   EXPECT_EQ(walk.ending(), "nat_filtered");
 }
 
+TEST_P(OriginateWalk, KeepsAConnectionForHoursAndItsEndForMinutes) {
+  Walk walk(World());
+  const std::string inside = at.At(at.internal, 5000);
+  const std::string remote = at.At(at.remote, 80);
+  Leave(walk, "crawl0", Tcp(inside, remote).Flags("S"));
+  const std::string outside = at.At(at.unicast, given_);
+  walk.Send("wan0", Tcp(remote, outside).Flags("SA"));
+  walk.Send("crawl0", Tcp(inside, remote).Flags("A"));
+  walk.Wait(7430);  // RFC 5382 REQ-5: 2 h 4 min
+  EXPECT_THAT(walk.Send("wan0", Tcp(remote, outside).Flags("PA")),
+              ElementsAre(ArrivesAt("crawl0")));
+  walk.Send("crawl0", Tcp(inside, remote).Flags("FA"));
+  walk.Send("wan0", Tcp(remote, outside).Flags("FA"));
+  walk.Wait(250);
+  EXPECT_THAT(walk.Send("wan0", Tcp(remote, outside).Flags("A")), IsEmpty());
+  EXPECT_EQ(walk.ending(), "nat_filtered");
+}
+
+TEST_P(OriginateWalk, KeepsAQueueWithinItsLimits) {
+  SnapshotBuilder world = World();
+  world.queue("crawl0").flow_limit = 4;
+  world.queue("dns0").rate_limit = 4;
+  Walk walk(world);
+  const auto query = [this](unsigned l4port) {
+    return Udp(at.At(at.internal, l4port), at.At(at.remote, 53));
+  };
+  for (unsigned l4port = 5000; l4port < 5004; ++l4port) {
+    Leave(walk, "crawl0", query(l4port));
+    Leave(walk, "dns0", query(l4port));
+  }
+  walk.Send("crawl0", query(6000));
+  EXPECT_THAT(walk.ending(), testing::HasSubstr("limit_flows"));
+  walk.Send("dns0", query(6000));
+  EXPECT_THAT(walk.ending(), testing::HasSubstr("limit_rate"));
+  Leave(walk, "crawl0", query(5000));  // those that there are go on
+  walk.Wait(1);
+  Leave(walk, "dns0", query(6000));
+}
+
+TEST(OriginateHeaderWalk, IsNotTranslatedUnderAnAuthenticationHeader) {
+  Walk walk(World());
+  auto packet = Udp("[fd00::5]:5000", "[2001:db8:c::80]:53");
+  packet.Extension(51,
+                   FromHex("0000 00000001 00000001 000000000000000000000000"));
+  EXPECT_THAT(walk.Send("crawl0", packet), ElementsAre(ArrivesAt("crawl0")));
+  EXPECT_EQ(walk.ending(), "delivered v6_ah_nat");
+}
+
 }  // namespace
 }  // namespace godwit

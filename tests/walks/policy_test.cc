@@ -112,6 +112,18 @@ TEST_P(PolicyWalk, RejectsOtherL4PortsOfAServiceAddress) {
   EXPECT_EQ(Bytes(tcp, tcp + 14), FromHex("0036 0fa0 00000000 00000008 50 14"));
 }
 
+TEST_P(PolicyWalk, RejectsOnlySoManyASecond) {
+  Walk walk(World());
+  const auto stray = Udp(at.At(at.client, 4000), at.At(at.dns, 54));
+  EXPECT_EQ(walk.SendAll("wan0", std::vector<Bytes>(150, stray.Frame())).size(),
+            100u);
+  EXPECT_THAT(walk.counters(),
+              testing::Contains(testing::Pair("svc_miss", 150)));
+  EXPECT_THAT(walk.Send("wan0", stray), IsEmpty());
+  walk.Wait(1);
+  EXPECT_THAT(walk.Send("wan0", stray), ElementsAre(ArrivesAt("wan0")));
+}
+
 TEST_P(PolicyWalk, SilentDropsOtherL4PortsWithoutAWord) {
   Walk walk(World().Silent("dns"));
   EXPECT_THAT(walk.Send("wan0", Udp(at.At(at.client, 4000), at.At(at.dns, 54))),
