@@ -82,6 +82,9 @@ absl::Status DeviceSet::OpenPort(OpenDevice& device,
   options.txqs = txqs;
   options.pool = options_.pool;
   options.near_end = device.near_end;
+  // The kernel fills this ring whether the worker has the CPU or not; on a
+  // machine that is shared with programs it may be without for 100 ms.
+  if (device.spec.kind == Kind::kAfPacket) options.rx_ring = 4096;
   if (mtu.has_value()) options.mtu = static_cast<uint16_t>(*mtu);
   if (device.spec.kind == Kind::kTap && !device.netns.empty()) {
     options.netns = absl::StrCat("/run/netns/", device.netns);

@@ -163,7 +163,9 @@ absl::Status EthPort::OpenAll() {
   }
   if (status.ok()) status = Configure(subs_.back(), rxqs, txqs);
   if (status.ok() && spec_.kind == Kind::kAfPacket) {
-    status = IgnoreOutgoing(interface_);
+    auto sockets = IgnoreOutgoing(interface_);
+    status = sockets.status();
+    if (sockets.ok()) packet_sockets_ = *std::move(sockets);
   }
   if (status.ok()) return status;
   return absl::Status(status.code(), absl::StrCat(std::string(status.message()),
@@ -221,6 +223,7 @@ absl::Status EthPort::Start() {
 }
 
 void EthPort::Stop() {
+  packet_sockets_.clear();  // the driver closes them when it stops
   absl::StatusOr<NetnsScope> netns = NetnsScope::Enter(options_.netns);
   const EalLogCapture capture;
   for (SubPort& sub : subs_) {
@@ -270,6 +273,8 @@ void EthPort::CloseSub(SubPort& sub) {
   }
   for (rte_mbuf* buffer : held) rte_pktmbuf_free_seg(buffer);
   if (sub.own_pool == nullptr) return;
+  rte_mempool_put_bulk(sub.own_pool, sub.set_aside.data(),
+                       static_cast<unsigned>(sub.set_aside.size()));
   if (sub.xsk_socket < 0) {
     // The queue was never set up. The driver has freed its description of the
     // socket's memory twice, the second time by counting down in freed memory,
@@ -331,8 +336,14 @@ DriverCounters EthPort::counters() const {
     if (rte_eth_stats_get(sub.id, &stats) != 0) continue;
     sum += {stats.ipackets, stats.opackets,  stats.imissed,
             stats.ierrors,  stats.rx_nombuf, stats.oerrors};
-    if (sub.xsk_socket >= 0) sum.rx_missed += XskRingFull(sub.xsk_socket);
+    if (sub.xsk_socket < 0) continue;
+    const XskLosses losses = LossesOf(sub.xsk_socket);
+    sum.rx_missed += losses.rx_ring_full;
+    sum.tx_errors += losses.tx_invalid;
   }
+  // The packet driver does not ask.
+  for (const int fd : packet_sockets_) packet_drops_ += TakePacketDrops(fd);
+  sum.rx_missed += packet_drops_;
   return sum;
 }
 

@@ -131,7 +131,8 @@ class EthPort {
     uint16_t id = 0;
     uint16_t ring = 0;  // AF_XDP: slots of its receive and transmit rings
     rte_mempool* own_pool = nullptr;
-    int xsk_socket = -1;  // AF_XDP's socket, the driver's to close
+    std::vector<void*> set_aside;  // of own_pool: see TakeBeyondUmem
+    int xsk_socket = -1;           // AF_XDP's socket, the driver's to close
     void* next_allocation = nullptr;
     bool started = false;
   };
@@ -151,6 +152,8 @@ class EthPort {
   DeviceSpec spec_;
   EthPortOptions options_;
   std::vector<SubPort> subs_;
+  std::vector<int> packet_sockets_;  // afpacket: the driver's to close
+  mutable uint64_t packet_drops_ = 0;
   std::vector<EthQueue> rxqs_;
   std::vector<EthQueue> txqs_;
   std::string driver_;

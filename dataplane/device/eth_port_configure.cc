@@ -193,6 +193,7 @@ absl::Status EthPort::SetUpXskQueue(SubPort& sub, unsigned numa) {
   if (std::string unfit = CheckXskPool(**pool); !unfit.empty()) {
     return absl::FailedPreconditionError(unfit);
   }
+  sub.set_aside = TakeBeyondUmem(**pool);
   max_frame_ = std::min(max_frame_, XskMaxFrame(**pool));
   const uint32_t overhead = kLinkHeader + kVlanTag;
   if (mtu_ + overhead > max_frame_) {

@@ -181,7 +181,7 @@ uint64_t SocketInode(int fd) {
   return info.st_ino;
 }
 
-absl::Status IgnoreOutgoing(const std::string& name) {
+absl::StatusOr<std::vector<int>> IgnoreOutgoing(const std::string& name) {
   // A filter, because PACKET_IGNORE_OUTGOING does nothing for a socket in a
   // fanout group, and the driver puts each into one.
   sock_filter drop_outgoing[] = {
@@ -193,7 +193,7 @@ absl::Status IgnoreOutgoing(const std::string& name) {
   };
   const sock_fprog program = {std::size(drop_outgoing), drop_outgoing};
   const int index = static_cast<int>(InterfaceIndex(name));
-  int told = 0;
+  std::vector<int> told;
   for (const int fd : OwnSockets(AF_PACKET)) {
     sockaddr_ll address = {};
     socklen_t size = sizeof(address);
@@ -206,11 +206,21 @@ absl::Status IgnoreOutgoing(const std::string& name) {
       return absl::InternalError(absl::StrCat(
           "interface ", name, ": SO_ATTACH_FILTER: ", ErrnoText()));
     }
-    ++told;
+    told.push_back(fd);
   }
-  if (told > 0) return absl::OkStatus();
+  if (!told.empty()) return told;
   return absl::InternalError(
       absl::StrCat("interface ", name, ": no packet socket of ours on it"));
+}
+
+uint64_t TakePacketDrops(int packet_socket) {
+  tpacket_stats seen = {};  // the kernel begins anew at each reading
+  socklen_t size = sizeof(seen);
+  if (getsockopt(packet_socket, SOL_PACKET, PACKET_STATISTICS, &seen, &size) !=
+      0) {
+    return 0;
+  }
+  return seen.tp_drops;
 }
 
 absl::Status RemoveStaleSocket(const std::string& path) {

@@ -46,8 +46,10 @@ std::vector<int> OwnSockets(int family);
 // is not a socket.
 uint64_t SocketInode(int fd);
 // Keeps what the kernel sends on this interface from our packet sockets there.
-// INTERNAL if there is no such socket.
-absl::Status IgnoreOutgoing(const std::string& name);
+// Gives those sockets. INTERNAL if there is none.
+absl::StatusOr<std::vector<int>> IgnoreOutgoing(const std::string& name);
+// Frames that a packet socket's ring had no room for, since the last call.
+uint64_t TakePacketDrops(int packet_socket);
 
 // Removes the socket file of a server that is gone. FAILED_PRECONDITION if
 // something listens there, or if it is not a socket.

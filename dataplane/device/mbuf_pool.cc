@@ -72,6 +72,29 @@ std::string CheckXskPool(const rte_mempool& pool) {
   return "";
 }
 
+std::vector<void*> TakeBeyondUmem(rte_mempool& pool) {
+  const uint32_t object =
+      rte_mempool_calc_obj_size(pool.elt_size, pool.flags, nullptr);
+  const rte_mempool_memhdr* memory = STAILQ_FIRST(&pool.mem_list);
+  const char* end = static_cast<const char*>(memory->addr) +
+                    uint64_t{pool.populated_size} * object;
+  std::vector<void*> buffers(rte_mempool_avail_count(&pool));
+  std::vector<void*> beyond;
+  if (rte_mempool_get_bulk(&pool, buffers.data(),
+                           static_cast<unsigned>(buffers.size())) != 0) {
+    return beyond;
+  }
+  std::erase_if(buffers, [&](void* buffer) {
+    const char* start = static_cast<const char*>(buffer) - pool.header_size;
+    if (start + object <= end) return false;
+    beyond.push_back(buffer);
+    return true;
+  });
+  rte_mempool_put_bulk(&pool, buffers.data(),
+                       static_cast<unsigned>(buffers.size()));
+  return beyond;
+}
+
 uint32_t XskMaxFrame(const rte_mempool& pool) {
   const uint32_t object =
       rte_mempool_calc_obj_size(pool.elt_size, pool.flags, nullptr);

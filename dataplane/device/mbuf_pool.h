@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace godwit {
 
@@ -36,6 +37,13 @@ uint32_t MbufPoolMib(uint32_t count, uint16_t meta_size, uint16_t data_room);
 // Empty if AF_XDP can take its frames straight from `pool`, else why not: one
 // contiguous piece, and a buffer with everything around it within a page.
 std::string CheckXskPool(const rte_mempool& pool);
+
+// Takes out of a full pool the buffers that the AF_XDP driver of 22.11 does not
+// tell the kernel of, and gives them to the caller: it counts a pool's memory
+// without the gaps at the ends of huge pages, so that the last few lie behind
+// what is registered, and every frame sent from one would be lost. They are
+// put back before the pool is freed.
+std::vector<void*> TakeBeyondUmem(rte_mempool& pool);
 
 // The longest frame, with its link header, that AF_XDP receives into a buffer
 // of `pool`: less than the data room, the kernel keeps 256 bytes in front.

@@ -132,13 +132,13 @@ std::vector<rte_mbuf*> BuffersInXskRings(int socket, uint32_t slots,
   return buffers;
 }
 
-uint64_t XskRingFull(int socket) {
+XskLosses LossesOf(int socket) {
   xdp_statistics statistics = {};
   socklen_t size = sizeof(statistics);
   if (getsockopt(socket, SOL_XDP, XDP_STATISTICS, &statistics, &size) != 0) {
-    return 0;
+    return {};
   }
-  return statistics.rx_ring_full;
+  return {statistics.rx_ring_full, statistics.tx_invalid_descs};
 }
 
 }  // namespace godwit

@@ -25,9 +25,12 @@ inline constexpr uint32_t kXskFillBuffers = 2048;
 std::vector<rte_mbuf*> BuffersInXskRings(int socket, uint32_t slots,
                                          const rte_mempool& pool);
 
-// Frames that found no room in the socket's receive ring: the driver counts
-// only those that found no buffer.
-uint64_t XskRingFull(int socket);
+// What the kernel counts of a socket and the driver does not.
+struct XskLosses {
+  uint64_t rx_ring_full = 0;  // frames without room in the receive ring
+  uint64_t tx_invalid = 0;    // descriptors it would not send
+};
+XskLosses LossesOf(int socket);
 
 }  // namespace godwit
 

@@ -17,7 +17,9 @@ namespace godwit {
 
 class Handoff {
  public:
-  static constexpr unsigned kRingSize = 1024;  // packets, a power of two
+  // Packets, a power of two: what a worker that lost its CPU for some tens of
+  // milliseconds is owed meanwhile.
+  static constexpr unsigned kRingSize = 8192;
 
   // nullptr where no memory is left. `prefix` makes ring names unique.
   static std::unique_ptr<Handoff> Create(unsigned workers,

@@ -5,6 +5,7 @@
 #include <rte_pause.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include <algorithm>
@@ -25,6 +26,8 @@ namespace {
 constexpr uint32_t kExpireBudget = 64;
 constexpr uint32_t kSweepSlice = 256;
 constexpr uint32_t kCommandSlice = 512;
+
+constexpr int kSharedCpuNice = -15;
 
 // Adaptive: this many empty turns, then naps that grow to a limit.
 constexpr uint32_t kTurnsBeforeNap = 64;
@@ -59,6 +62,11 @@ Worker::Worker(const Options& options)
 
 void Worker::Run() {
   prctl(PR_SET_TIMERSLACK, 1'000);  // naps of 20 us, not of 70
+  // One that sleeps when it has nothing to do may go first when it has: rings
+  // fill while it waits for a CPU that it shares with other programs.
+  if (options_.idle == Idle::kAdaptive) {
+    setpriority(PRIO_PROCESS, 0, kSharedCpuNice);
+  }
   options_.publisher->Join(options_.index);
   uint32_t idle_turns = 0;
   while (!stop_.load(std::memory_order_acquire)) {

@@ -8,6 +8,8 @@ configure() {
   shift
   [ -f "$dir/build.ninja" ] && return 0
   local cc=${CC:-gcc} cxx=${CXX:-g++}
+  # Another clone of the same sources is served from the cache too.
+  export CCACHE_NOHASHDIR=1
   if command -v ccache >/dev/null; then
     cc="ccache $cc" cxx="ccache $cxx"
   fi

@@ -121,5 +121,13 @@ dnsperf_result() {
   lost=$(dnsperf_field "$log" "Queries lost")
   say "dnsperf IP$2: $sent queries, $lost lost"
   evidence "$1 dnsperf, IP$2" "$sent queries, $lost lost"
-  [ "${sent:-0}" -gt 0 ] && [ "$lost" = 0 ] || fail "dnsperf IP$2 lost $lost of $sent"
+  [ "${sent:-0}" -gt 0 ] && [ "$lost" = 0 ] && return 0
+  # Where they went, by godwit's own account.
+  ctl counters --nonzero || true
+  ctl --json counters | tr ',' '\n' | grep -E '"[a-z0-9]+\.' | grep -v ': 0' || true
+  local host
+  for host in client near node1 dns0 dns1; do
+    echo "$host: $(ip netns exec "$(ns "$host")" cat /proc/net/snmp | grep ^Udp: | tail -n 1)" || true
+  done
+  fail "dnsperf IP$2 lost $lost of $sent"
 }
