@@ -199,13 +199,13 @@ class Node {
   std::unique_ptr<EthPort> Open(const std::string& device) {
     EthPortOptions options;
     options.pool = pool_;
-    auto port = EthPort::Open(*ParseDeviceSpec(device).spec, options);
-    if (!port.ok()) {
-      std::fprintf(stderr, "%s\n", port.status().ToString().c_str());
+    auto opened = EthPort::Open(*ParseDeviceSpec(device).spec, options);
+    if (!opened.ok()) {
+      std::fprintf(stderr, "%s\n", opened.status().ToString().c_str());
       std::abort();
     }
-    (*port)->Start().IgnoreError();
-    return *std::move(port);
+    (*opened)->Start().IgnoreError();
+    return *std::move(opened);
   }
 
   void Publish(const EthPort* memif) {

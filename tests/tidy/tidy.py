@@ -14,6 +14,8 @@ import sys
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 70
 MAX_UNITS = 12  # a room has one idea; an x.h/x.cc pair is one unit
+# Rooms whose walls would cut calls in both directions; their READMEs say why.
+LARGER_ROOMS = {"dataplane/stage": 24, "control/server": 16}
 
 SPDX_SUFFIXES = {".h", ".cc", ".c", ".py", ".sh", ".proto", ".lua", ".build"}
 LENGTH_SUFFIXES = {".h", ".cc", ".c", ".py", ".sh", ".proto", ".lua"}
@@ -102,7 +104,8 @@ def check_functions(path, text):
     lines = without_comments(text).splitlines()
     seen = set()
     for top, brace, indent in function_starts(lines):
-        if brace in seen or len(indent) > 4:
+        # A constructor's initializers are laid out like a signature.
+        if brace in seen or len(indent) > 4 or lines[top].lstrip().startswith(":"):
             continue
         seen.add(brace)
         for end in range(brace + 1, len(lines)):
@@ -177,8 +180,9 @@ def check_rooms(files):
         if path.suffix in CODE_SUFFIXES and path.parts[0] in ("dataplane", "control"):
             rooms.setdefault(str(path.parent), set()).add(path.stem)
     for room, units in sorted(rooms.items()):
-        if len(units) > MAX_UNITS:
-            yield f"{room}:1: {len(units)} units, {MAX_UNITS} are allowed in a room"
+        allowed = LARGER_ROOMS.get(room, MAX_UNITS)
+        if len(units) > allowed:
+            yield f"{room}:1: {len(units)} units, {allowed} are allowed in a room"
 
 
 def check_name(path):
