@@ -229,6 +229,22 @@ void Pipeline::EndFlows(FlowKind kind, uint32_t count, uint32_t span) {
   flows_->Settle();
 }
 
+// The tick a flow was made at is only shown, nothing is decided by it.
+void Pipeline::MarkFlows() {
+  for (FlowNumber i = 0; i < flows_->capacity(); ++i) {
+    flows_->At(i).created = UINT32_MAX;
+  }
+}
+
+uint32_t Pipeline::MarkedFlows() {
+  uint32_t count = 0;
+  for (FlowNumber i = 0; i < flows_->capacity(); ++i) {
+    const Flow& flow = flows_->At(i);
+    count += flow.kind != FlowKind::kFree && flow.created == UINT32_MAX;
+  }
+  return count;
+}
+
 IpAddress Pipeline::Service(Family family, unsigned number) const {
   return *IpAddress::Parse(ServiceText(family, number));
 }

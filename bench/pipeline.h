@@ -59,6 +59,11 @@ class Pipeline {
   // Ends `count` flows of `kind`, picked all over the first `span` entries.
   void EndFlows(FlowKind kind, uint32_t count, uint32_t span);
 
+  // Marks all live flows; how many of those are left. One that ended and was
+  // made again is not.
+  void MarkFlows();
+  uint32_t MarkedFlows();
+
   // Address of service `number` in [0, services).
   IpAddress Service(Family family, unsigned number = 0) const;
   IpAddress Unicast(Family family) const;

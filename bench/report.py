@@ -20,7 +20,8 @@ STANDARD = {"name", "run_name", "run_type", "family_index", "per_family_instance
             "time_unit", "aggregate_name", "aggregate_unit", "label", "program",
             "error_occurred", "error_message", "items_per_second", "bytes_per_second"}
 SHOWN_FIRST = ["clk", "calib"]
-COLOURS = ["#3b6ea5", "#c8553d", "#588157", "#8e6c8a", "#d4a017", "#4a4e69", "#2a9d8f", "#9d4edd"]
+COLOURS = ["#3b6ea5", "#c8553d", "#588157", "#8e6c8a", "#d4a017", "#4a4e69", "#2a9d8f", "#9d4edd", "#e07a5f"]
+STAGES = ["rx", "parse", "find", "make_hop", "rewrite", "guard_tx"]
 
 
 def load(path):
@@ -99,8 +100,8 @@ def bar_chart(title, rows):
     labels = [label for label, _ in rows[0][1]]
     drawn = []
     for index, label in enumerate(labels if len(labels) > 1 else []):
-        drawn.append(f'<rect x="{left + 75 * index}" y="34" width="10" height="10" fill="{COLOURS[index]}"/>')
-        drawn.append(text(left + 75 * index + 14, 44, label))
+        drawn.append(f'<rect x="{left + 90 * index}" y="34" width="10" height="10" fill="{COLOURS[index]}"/>')
+        drawn.append(text(left + 90 * index + 14, 44, label))
     top = 60 if len(labels) > 1 else 40
     for index, (name, parts) in enumerate(rows):
         x, y = left, top + row * index
@@ -132,7 +133,7 @@ def line_chart(title, series):
         drawn.append(f'<line x1="{left}" x2="{left + width}" y1="{level:.1f}" y2="{level:.1f}" stroke="#ddd"/>')
         drawn.append(text(left - 6, level + 4, str(y), "end"))
     for index, (name, points) in enumerate(series.items()):
-        colour = COLOURS[index % len(COLOURS)]
+        colour = "#999" if name == "calibration" else COLOURS[index % len(COLOURS)]
         line = " ".join("{:.1f},{:.1f}".format(*at(x, y)) for x, y in sorted(points.items()))
         drawn.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
         drawn.append(f'<rect x="{left + width + 15}" y="{top + 20 * index}" width="12" height="4" fill="{colour}"/>')
@@ -143,15 +144,15 @@ def line_chart(title, series):
 
 def flow_series(runs):
     """Rows NAME/FAMILY/FLOWS, and the calibration of the first of them."""
-    series = {}
+    series, calibration = {}, {}
     for run in runs:
         found = re.fullmatch(r"(\w+/v[46])/(\d+)", name_of(run))
         if not found or "calib" not in run:
             continue
         flows = int(found[2])
         series.setdefault(found[1], {})[flows] = run["clk"]
-        series.setdefault("calibration", {}).setdefault(flows, run["calib"])
-    return series
+        calibration.setdefault(flows, run["calib"])
+    return series | {"calibration": calibration} if series else {}
 
 
 def plot(directory, path):
@@ -164,8 +165,8 @@ def plot(directory, path):
     for program, rows in programs.items():
         chart = bar_chart(f"{program}: nanoseconds per packet", rows)
         (directory / f"{program}.svg").write_text(chart, encoding="utf-8")
-    stages = [(name_of(run), [(key[4:], value) for key, value in run.items() if key.startswith("clk_")])
-              for run in runs if any(key.startswith("clk_") for key in run)]
+    stages = [(name_of(run), [(stage, run[f"clk_{stage}"]) for stage in STAGES])
+              for run in runs if f"clk_{STAGES[0]}" in run]
     if stages:
         chart = bar_chart("TSC clocks per packet, by stage", stages)
         (directory / "stages.svg").write_text(chart, encoding="utf-8")
