@@ -29,6 +29,8 @@ namespace {
 // added while running.
 constexpr uint32_t kRingSlots = 2 * 1024;
 constexpr uint32_t kSpareDevices = 8;
+// An AF_XDP socket's rings together; each has a pool of its own.
+constexpr uint64_t kXskSlots = 5 * 1024;
 
 struct Options {
   std::string config = "/etc/godwit/godwit.yaml";
@@ -103,8 +105,11 @@ absl::StatusOr<rte_mempool*> StartMemory(const api::Config& config,
   pool.name = "godwit";
   pool.count = MbufCount(uint64_t{devices} * kRingSlots, workers);
   pool.meta_size = sizeof(PacketTag);
-  eal.memory_mib =
-      256 + 4 * MbufPoolMib(pool.count, pool.meta_size, pool.data_room);
+  const uint32_t xsk_pool = MbufPoolMib(MbufCount(kXskSlots, workers + 1),
+                                        pool.meta_size, pool.data_room);
+  eal.memory_mib = 256 +
+                   MbufPoolMib(pool.count, pool.meta_size, pool.data_room) +
+                   (devices - kSpareDevices / 2) * xsk_pool;
   const auto mode = StartEal(eal);
   if (!mode.ok()) return mode.status();
   Log(mode->note);

@@ -187,6 +187,7 @@ absl::Status EthPort::SetUpXskQueue(SubPort& sub, unsigned numa) {
   make.meta_size = rte_pktmbuf_priv_size(options_.pool);
   make.data_room = rte_pktmbuf_data_room_size(options_.pool);
   make.numa = static_cast<int>(numa);
+  make.paged = true;
   absl::StatusOr<rte_mempool*> pool = CreateMbufPool(make);
   if (!pool.ok()) return pool.status();
   sub.own_pool = *pool;

@@ -6,6 +6,7 @@
 #include <linux/bpf.h>
 #include <rte_errno.h>
 #include <rte_mbuf.h>
+#include <rte_mbuf_pool_ops.h>
 
 #include <algorithm>
 
@@ -19,6 +20,37 @@ constexpr uint32_t kPage = 4096;
 // A worker's bursts and its share of hand-over rings.
 constexpr uint32_t kInFlightPerWorker = 2048;
 
+// The pool `create` asks for, each object padded to exactly a page.
+rte_mempool* CreatePaged(const MbufPoolOptions& create, uint32_t count) {
+  constexpr unsigned kFlags = RTE_MEMPOOL_F_NO_SPREAD;
+  const uint32_t fixed =
+      static_cast<uint32_t>(sizeof(rte_mbuf)) + create.meta_size;
+  // Found by asking, so that what DPDK puts around an object is its own affair.
+  uint32_t data_room = create.data_room;
+  while (rte_mempool_calc_obj_size(fixed + data_room + 8, kFlags, nullptr) <=
+         kPage) {
+    data_room += 8;
+  }
+  rte_mempool* pool = rte_mempool_create_empty(
+      create.name.c_str(), count, fixed + data_room, kCache,
+      sizeof(rte_pktmbuf_pool_private),
+      create.numa < 0 ? SOCKET_ID_ANY : create.numa, kFlags);
+  if (pool == nullptr) return nullptr;
+  rte_pktmbuf_pool_private settings = {};
+  settings.mbuf_data_room_size = static_cast<uint16_t>(data_room);
+  settings.mbuf_priv_size = create.meta_size;
+  rte_mempool_set_ops_byname(pool, rte_mbuf_best_mempool_ops(), nullptr);
+  rte_pktmbuf_pool_init(pool, &settings);
+  const int populated = rte_mempool_populate_default(pool);
+  if (populated < 0) {
+    rte_mempool_free(pool);
+    rte_errno = -populated;
+    return nullptr;
+  }
+  rte_mempool_obj_iter(pool, rte_pktmbuf_init, nullptr);
+  return pool;
+}
+
 }  // namespace
 
 absl::StatusOr<rte_mempool*> CreateMbufPool(const MbufPoolOptions& options) {
@@ -28,9 +60,12 @@ absl::StatusOr<rte_mempool*> CreateMbufPool(const MbufPoolOptions& options) {
                      " bytes is not a multiple of ", RTE_MBUF_PRIV_ALIGN));
   }
   const uint32_t count = std::max(options.count, kMinCount);
-  rte_mempool* pool = rte_pktmbuf_pool_create(
-      options.name.c_str(), count, kCache, options.meta_size, options.data_room,
-      options.numa < 0 ? SOCKET_ID_ANY : options.numa);
+  rte_mempool* pool =
+      options.paged ? CreatePaged(options, count)
+                    : rte_pktmbuf_pool_create(
+                          options.name.c_str(), count, kCache,
+                          options.meta_size, options.data_room,
+                          options.numa < 0 ? SOCKET_ID_ANY : options.numa);
   if (pool == nullptr) {
     return absl::ResourceExhaustedError(
         absl::StrCat("pool ", options.name, ": no ", count, " buffers (",
@@ -53,7 +88,9 @@ uint32_t MbufPoolMib(uint32_t count, uint16_t meta_size, uint16_t data_room) {
   const uint32_t object = rte_mempool_calc_obj_size(
       static_cast<uint32_t>(sizeof(rte_mbuf)) + meta_size + data_room, 0,
       nullptr);
-  const uint64_t bytes = uint64_t{count} * (object + sizeof(void*));
+  // Without hugepages no object crosses a page.
+  const uint64_t bytes =
+      uint64_t{count} * (std::max(object, kPage) + sizeof(void*));
   return static_cast<uint32_t>((bytes >> 20) + 1);
 }
 
@@ -65,9 +102,9 @@ std::string CheckXskPool(const rte_mempool& pool) {
   }
   const uint32_t object =
       rte_mempool_calc_obj_size(pool.elt_size, pool.flags, nullptr);
-  if (object > kPage) {
+  if (object != kPage) {
     return absl::StrCat("a buffer takes ", object,
-                        " bytes, AF_XDP allows a page of ", kPage);
+                        " bytes, AF_XDP needs a page of ", kPage);
   }
   return "";
 }

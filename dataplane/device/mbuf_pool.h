@@ -20,6 +20,12 @@ struct MbufPoolOptions {
   // Headroom (128) and the frame. Frames that are longer come in chains.
   uint16_t data_room = 2176;
   int numa = -1;  // -1: any
+  // AF_XDP: each buffer fills a page, with what is left over as data room. The
+  // driver hands the kernel as many bytes as the objects have, but in memory
+  // they keep within pages: the last ones would be past the end of what the
+  // kernel knows, which takes them from the fill ring and never gives them
+  // back.
+  bool paged = false;
 };
 
 // Freed with FreeMbufPool. RESOURCE_EXHAUSTED where memory does not reach.
