@@ -187,7 +187,17 @@ class World:
           break
       else:
         raise RuntimeError(f"no echo from {service_address} within 5 s\n{self.daemon.log()}")
+    self._resolve_gateways()
     self._resolve_queues()
+
+  def _resolve_gateways(self):
+    """The kernel asks for an IPv6 gateway once its own link-local address is settled."""
+    end = time.monotonic() + 4
+    wanted = set(self.config["uplinks"][0].get("gateway", []))
+    while wanted and time.monotonic() < end:
+      shown = str(self.ctl("neighbor", "list"))
+      wanted = {gateway for gateway in wanted if f"'{gateway}'" not in shown}
+      time.sleep(0.02)
 
   def _resolve_queues(self):
     """godwit has asked each queue for the service addresses it serves: what comes from now on finds it resolved."""
