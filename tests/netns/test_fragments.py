@@ -119,6 +119,7 @@ def test_FRG_09_two_originators_with_one_id(wv):
 def test_FRG_18_fragments_and_whole_packets_share_a_queue(wv, ip):
   for _ in range(20):
     l3 = ask(ip, wv, 56)
+    wv.reset()
     for part in reversed(cut(l3, (32, 32))):
       wv.up.send(part)
     home = {where for where, _ in wv.arrives("dns0", "dns1", n=2)}
