@@ -31,11 +31,12 @@ bool SameDevice(const List& list, const Item& item) {
          DeviceSet::Signature(list.Get(at)) == DeviceSet::Signature(item);
 }
 
-absl::Status AtPath(const char* list, int index, const std::string& device,
-                    const absl::Status& status) {
-  return absl::Status(absl::StatusCode::kInvalidArgument,
-                      absl::StrCat(list, "[", index, "].device: \"", device,
-                                   "\": ", status.message()));
+absl::Status AtDevice(const char* list, int index, const std::string& device,
+                      const absl::Status& status, const Source& source) {
+  Finding finding;
+  finding.path = absl::StrCat(list, "[", index, "].device");
+  finding.message = absl::StrCat("\"", device, "\": ", status.message());
+  return ToStatus({finding}, source);
 }
 
 }  // namespace
@@ -76,13 +77,14 @@ absl::Status ControlThread::CheckUnchangeable(const api::Config& next) const {
 }
 
 absl::Status ControlThread::OpenDevices(const api::Config& next,
+                                        const Source& source,
                                         DeviceMap& uplinks, DeviceMap& queues) {
   for (int i = 0; i < next.uplinks_size(); ++i) {
     const api::Uplink& uplink = next.uplinks(i);
     if (uplinks_.contains(uplink.name())) continue;
     auto device = options_.devices->Open(uplink, SteeringFor(next));
     if (!device.ok()) {
-      return AtPath("uplinks", i, uplink.device(), device.status());
+      return AtDevice("uplinks", i, uplink.device(), device.status(), source);
     }
     Log("uplink ", uplink.name(), ": ", uplink.device(), ", ",
         (*device)->port->driver(), ", ", MacToString((*device)->mac));
@@ -94,7 +96,7 @@ absl::Status ControlThread::OpenDevices(const api::Config& next,
     auto device =
         options_.devices->Open(queue, AddressesOf(next, queue.name()));
     if (!device.ok()) {
-      return AtPath("queues", i, queue.device(), device.status());
+      return AtDevice("queues", i, queue.device(), device.status(), source);
     }
     Log("queue ", queue.name(), ": ", queue.device(), ", ",
         (*device)->port->driver(), ", ", MacToString((*device)->mac));
@@ -183,7 +185,8 @@ absl::StatusOr<api::ChangeReply> ControlThread::Change(
   status = ReopenChanged(next);
   DeviceMap new_uplinks;
   DeviceMap new_queues;
-  if (status.ok()) status = OpenDevices(next, new_uplinks, new_queues);
+  if (status.ok())
+    status = OpenDevices(next, loaded.source, new_uplinks, new_queues);
   if (status.ok()) status = PlumbAddresses(next);
   if (!status.ok()) {
     for (auto& [name, device] : new_queues) {
@@ -195,7 +198,8 @@ absl::StatusOr<api::ChangeReply> ControlThread::Change(
     egress_ = egress_before;
     if (snapshot_ == nullptr) return status;
     // Back to what was: devices that had to be closed first are opened again.
-    const absl::Status reopened = OpenDevices(full_, new_uplinks, new_queues);
+    const absl::Status reopened =
+        OpenDevices(full_, Source(), new_uplinks, new_queues);
     if (!reopened.ok()) Log("taking the change back: ", reopened.message());
     PlumbAddresses(full_).IgnoreError();
     uplinks_.merge(new_uplinks);
@@ -222,11 +226,12 @@ absl::StatusOr<api::ChangeReply> ControlThread::Change(
   if (!status.ok()) return status;
   const api::Config before = full_;
   config_ = loaded.config;
+  ++generation_;
   full_ = next;
   CloseUnused(next);
   api::ChangeReply reply;
-  reply.set_generation(snapshot_->generation);
-  reply.set_message(absl::StrCat("ok, generation ", snapshot_->generation));
+  reply.set_generation(generation_);
+  reply.set_message(absl::StrCat("ok, generation ", generation_));
   for (const std::string& warning : *warnings) *reply.add_warnings() = warning;
   return reply;
 }

@@ -195,7 +195,7 @@ absl::StatusOr<api::ConfigShowReply> ControlThread::ConfigShow(
     const api::Config& shown = request.defaults() ? full_ : config_;
     reply.set_text(ToYaml(shown));
     *reply.mutable_config() = shown;
-    reply.set_generation(snapshot_->generation);
+    reply.set_generation(generation_);
     return reply;
   });
 }
@@ -285,7 +285,7 @@ absl::StatusOr<api::ConfigSaveReply> ControlThread::ConfigSave(
           absl::StrCat(filename, ": can't be replaced"));
     }
     api::ConfigSaveReply reply;
-    reply.set_generation(snapshot_->generation);
+    reply.set_generation(generation_);
     reply.set_filename(filename);
     reply.set_message(absl::StrCat("ok, saved to ", filename));
     return reply;

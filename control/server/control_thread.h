@@ -123,8 +123,8 @@ class ControlThread final : public Node {
   absl::StatusOr<std::vector<std::string>> CheckHere(
       const LoadedConfig& loaded);
   absl::Status CheckUnchangeable(const api::Config& next) const;
-  absl::Status OpenDevices(const api::Config& next, DeviceMap& uplinks,
-                           DeviceMap& queues);
+  absl::Status OpenDevices(const api::Config& next, const Source& source,
+                           DeviceMap& uplinks, DeviceMap& queues);
   absl::Status ReopenChanged(const api::Config& next);
   absl::Status PlumbAddresses(const api::Config& next);
   void CloseUnused(const api::Config& next);
@@ -172,6 +172,9 @@ class ControlThread final : public Node {
   // What is published now; the publisher owns it, and only this thread
   // publishes.
   const Snapshot* snapshot_ = nullptr;
+  // Of the configuration: what the kernel or a link does republishes the
+  // snapshot, and changes nothing that an operator asked for.
+  uint64_t generation_ = 0;
   bool ready_ = false;
   Clock::time_point started_;
   Clock::time_point next_links_{};

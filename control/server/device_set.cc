@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "control/intent/validate.h"
 #include "control/plumb/ethtool.h"
 #include "control/plumb/link.h"
 #include "control/plumb/netns.h"
@@ -43,11 +44,24 @@ bool HasManyQueues(Kind kind) {
          kind == Kind::kVhost;
 }
 
+// V6-14: an IPv6 link has 1280 bytes at least (RFC 8200 5).
+absl::Status CheckIpv6Mtu(const api::Uplink& uplink, uint16_t mtu) {
+  for (const std::string& address : uplink.addresses()) {
+    if (mtu >= kMinIpv6Mtu || Prefix::Parse(address)->address.IsV4()) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        "its MTU is ", mtu, ", ", address, " needs ", kMinIpv6Mtu, " or more"));
+  }
+  return absl::OkStatus();
+}
+
 // ANY-25: what is bound to loopback is nobody's business on this link.
 absl::Status KeepServiceAddressesQuiet(const std::string& interface) {
   const std::string path = absl::StrCat("ipv4/conf/", interface, "/");
   absl::Status status = SetSysctl(path + "arp_ignore", 1);
   if (status.ok()) status = SetSysctl(path + "arp_announce", 2);
+  // Its addresses are the node's own: they need no check that delays them.
+  SetSysctl(absl::StrCat("ipv6/conf/", interface, "/accept_dad"), 0)
+      .IgnoreError();
   return status;
 }
 
@@ -171,6 +185,7 @@ absl::Status DeviceSet::OpenUplinkPort(const api::Uplink& uplink,
   if (kind != Kind::kXdp) {
     const uint16_t wanted = HasManyQueues(kind) ? workers : uint16_t{1};
     absl::Status status = OpenPort(device, mtu, wanted, wanted);
+    if (status.ok()) status = CheckIpv6Mtu(uplink, device.mtu);
     if (status.ok()) status = OpenTap(uplink, device);
     device.kernel_interface = device.tap_name;
     return status;

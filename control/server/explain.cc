@@ -201,7 +201,7 @@ api::ExplainReply ControlThread::ExplainFlow(const FlowRecord& record,
       flow.kind(), " ", flow.proto(), " ", flow.local(), " ", flow.remote(),
       flow.translated().empty() ? "" : " as ", flow.translated()));
   reply.set_worker(worker);
-  reply.set_generation(snapshot_->generation);
+  reply.set_generation(generation_);
   return reply;
 }
 
@@ -243,7 +243,7 @@ api::ExplainReply ControlThread::ExplainDecision(const Decision& decision,
                                                  const Meta& meta) const {
   api::ExplainReply reply;
   reply.set_worker(worker);
-  reply.set_generation(snapshot_->generation);
+  reply.set_generation(generation_);
   reply.set_verdict(PlanVerdict(decision));
   reply.set_service(ServiceName(decision.service));
   if (decision.verdict != Verdict::kUndecided) {

@@ -170,7 +170,7 @@ absl::StatusOr<api::FlowFlushReply> ControlThread::FlowFlush(
       flushed += command->matched;
     }
     api::FlowFlushReply reply;
-    reply.set_generation(snapshot_->generation);
+    reply.set_generation(generation_);
     reply.set_flushed(flushed);
     reply.set_message(absl::StrCat("ok, ", flushed, " flows ended"));
     return reply;

@@ -45,7 +45,7 @@ absl::StatusOr<api::StatusReply> ControlThread::Status(
     api::StatusReply reply;
     const std::unique_ptr<Counts> counts = options_.workers->ReadCounters();
     reply.set_ready(ready_);
-    reply.set_generation(snapshot_->generation);
+    reply.set_generation(generation_);
     reply.set_node(full_.node().name());
     reply.set_version(kVersion);
     reply.set_uptime_s(

@@ -30,13 +30,12 @@ RouteTable::RouteTable(std::vector<Route> routes) : routes_(std::move(routes)) {
   for (Route& route : routes_) route.prefix = route.prefix.Masked();
   // Outer prefixes first, so that a stack of open prefixes gives the longest;
   // of a prefix given twice the last is innermost.
-  std::stable_sort(routes_.begin(), routes_.end(),
-                   [](const Route& a, const Route& b) {
-                     const unsigned la = a.prefix.WideLength();
-                     const unsigned lb = b.prefix.WideLength();
-                     return std::tie(a.prefix.address, la) <
-                            std::tie(b.prefix.address, lb);
-                   });
+  std::stable_sort(
+      routes_.begin(), routes_.end(), [](const Route& a, const Route& b) {
+        const unsigned la = a.prefix.WideLength();
+        const unsigned lb = b.prefix.WideLength();
+        return std::tie(a.prefix.address, la) < std::tie(b.prefix.address, lb);
+      });
   struct Open {
     IpAddress end;
     bool bounded;

@@ -2,6 +2,7 @@
 #include "dataplane/stage/rx.h"
 
 #include <rte_ethdev.h>
+#include <rte_ether.h>
 
 #include "dataplane/stage/tx.h"
 
@@ -31,6 +32,11 @@ void Rx(DeviceId device, DeviceLane lane, Context& context, Burst& burst) {
   context.counters->counts.devices[device].received += burst.count;
   for (uint16_t i = 0; i < burst.count; ++i) {
     rte_prefetch0(rte_pktmbuf_mtod(burst.mbuf[i], void*));
+    // A driver that has taken the tag off gives it back: parse reads frames.
+    if ((burst.mbuf[i]->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0)
+        [[unlikely]] {
+      rte_vlan_insert(&burst.mbuf[i]);
+    }
     // Nothing of the receive side's may reach the transmit side (MBF-04).
     burst.mbuf[i]->ol_flags = 0;
     TagOf(burst.mbuf[i]) = PacketTag{};
