@@ -39,8 +39,10 @@ rte_mbuf* Start(const rte_mbuf* mbuf, const Meta& meta, const Ends& ends,
   auto* frame = reinterpret_cast<uint8_t*>(room);
   const uint8_t* asked = rte_pktmbuf_mtod(mbuf, const uint8_t*);
   std::memcpy(frame, asked, view.l3_offset);
-  std::memcpy(frame, asked + 6, 6);
-  std::memcpy(frame + 6, asked, 6);
+  auto* eth = reinterpret_cast<EthHeader*>(frame);
+  const MacAddress asker = eth->source;
+  eth->source = eth->destination;
+  eth->destination = asker;
   std::memset(frame + view.l3_offset, 0, l3_header);
   if (view.is_v4) {
     auto* ip = reinterpret_cast<Ipv4Header*>(frame + view.l3_offset);
