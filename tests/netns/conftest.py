@@ -18,7 +18,18 @@ def pytest_configure(config):
   config.addinivalue_line("markers", "no_daemon: runs without godwitd")
 
 
+def known_open():
+  """(part of a test's id, reason) of what fails today: known_open.txt."""
+  path = pathlib.Path(__file__).resolve().parent / "known_open.txt"
+  lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+  return [tuple(part.strip() for part in line.split("  ", 1)) for line in lines]
+
+
 def pytest_collection_modifyitems(items):
+  for part, reason in known_open():
+    for item in items:
+      if part in item.nodeid:
+        item.add_marker(pytest.mark.xfail(reason=reason, strict=False))
   if os.geteuid() != 0:
     for item in items:
       item.add_marker(pytest.mark.skip(reason="needs root: namespaces and raw sockets"))
