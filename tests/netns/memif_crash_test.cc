@@ -121,7 +121,11 @@ class Peer {
  public:
   explicit Peer(const std::string& vdev) {
     const std::string cpu = std::to_string(sysconf(_SC_NPROCESSORS_ONLN) - 1);
-    const std::vector<std::string> words = {"dpdk-testpmd",
+    const std::vector<std::string> words = {// Ends with us, crash or not.
+                                            "setpriv",
+                                            "--pdeathsig",
+                                            "KILL",
+                                            "dpdk-testpmd",
                                             "--lcores=0@0,1@" + cpu,
                                             "--no-huge",
                                             "-m",
