@@ -208,20 +208,13 @@ void ControlThread::Republish(const char* why) {
 SteeringTables ControlThread::SteeringFor(const api::Config& full) const {
   SteeringTables tables;
   tables.generation = snapshot_ == nullptr ? 1 : snapshot_->generation + 1;
-  std::map<IpAddress, bool> kernel_only;
+  std::set<IpAddress> addresses;
   for (const api::Service& service : full.services()) {
-    bool kernel = service.queues_size() > 0;
-    for (const api::QueueRef& ref : service.queues()) {
-      kernel = kernel && ref.queue() == "kernel";
-    }
     for (const std::string& text : service.addresses()) {
-      const IpAddress address = *IpAddress::Parse(text);
-      const auto known = kernel_only.find(address);
-      kernel_only[address] =
-          kernel && (known == kernel_only.end() || known->second);
+      addresses.insert(*IpAddress::Parse(text));
     }
   }
-  for (const auto& [address, kernel] : kernel_only) {
+  for (const IpAddress& address : addresses) {
     // The queue `kernel` under rules 1 to 4 as well: a worker sees its packets,
     // so that what it answers is tracked and counted.
     tables.service_addresses.push_back({address, ServedBy::kWorkers});
