@@ -50,10 +50,6 @@ absl::StatusOr<Question> Read(const api::ExplainRequest& request) {
   return question;
 }
 
-bool IsIcmp(uint8_t protocol) {
-  return protocol == kProtoIcmp || protocol == kProtoIcmpv6;
-}
-
 // The packet as Parse would hand it on. `opening`: TCP's first segment; ICMP's
 // request, else the reply.
 Meta MakeMeta(const Question& question, DeviceId in, QueueId queue,

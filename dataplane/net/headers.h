@@ -28,6 +28,10 @@ inline constexpr uint8_t kProtoIcmpv6 = 58;
 inline constexpr uint8_t kProtoNone = 59;
 inline constexpr uint8_t kProtoDestOptions = 60;
 
+constexpr bool IsIcmp(uint8_t protocol) {
+  return protocol == kProtoIcmp || protocol == kProtoIcmpv6;
+}
+
 struct [[gnu::packed]] EthHeader {
   MacAddress destination;
   MacAddress source;

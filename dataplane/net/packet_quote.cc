@@ -71,7 +71,7 @@ QuoteError ParseQuote(const uint8_t* frame, size_t offset, size_t end,
   quote.l4_offset = static_cast<uint16_t>(at);
   if (at + 8 > end) return QuoteError::kShort;  // ICE-26
   quote.l4_quoted = static_cast<uint16_t>(end - at);
-  if (quote.protocol == kProtoIcmp || quote.protocol == kProtoIcmpv6) {
+  if (IsIcmp(quote.protocol)) {
     const auto* icmp = At<IcmpHeader>(frame, at);
     quote.icmp_type = icmp->type;
     if (IsEchoRequest(quote.protocol, icmp->type)) {

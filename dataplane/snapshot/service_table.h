@@ -33,7 +33,6 @@ struct ServiceAddress {
   uint32_t first_range = 0;  // of ranges_, sorted by protocol, then l4port
   uint32_t range_count = 0;
   bool silent = false;  // unmatched: silent, if any of its services says so
-  bool kernel_only = false;  // every service here has `kernel` as only queue
   ServiceId any_service = kNoService;  // one of them, to name it in reports
   std::vector<ServiceId> services;     // all of them
 };

@@ -24,10 +24,6 @@ Decision Do(Plan plan) {
   return decision;
 }
 
-bool IsIcmp(uint8_t protocol) {
-  return protocol == kProtoIcmp || protocol == kProtoIcmpv6;
-}
-
 bool IsBareSyn(const PacketView& view) {
   return view.protocol == kProtoTcp &&
          (view.l4_flags & (kTcpSyn | kTcpAck)) == kTcpSyn;

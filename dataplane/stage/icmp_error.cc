@@ -12,10 +12,6 @@
 namespace godwit {
 namespace {
 
-bool IsIcmp(uint8_t protocol) {
-  return protocol == kProtoIcmp || protocol == kProtoIcmpv6;
-}
-
 // ICE-01, RFC 4443 2.3: over the IP length, not the frame's.
 bool ChecksumHolds(const rte_mbuf* mbuf, const Meta& meta) {
   const PacketView& view = meta.view;

@@ -54,7 +54,7 @@ void WriteL4Port(uint8_t* l4, const PacketView& view, bool source,
                  uint16_t l4port) {
   const uint16_t wire = Be16(l4port).wire();
   size_t at = source ? 0 : 2;
-  if (view.protocol == kProtoIcmp || view.protocol == kProtoIcmpv6) {
+  if (IsIcmp(view.protocol)) {
     at = offsetof(IcmpHeader, id);
   }
   std::memcpy(l4 + at, &wire, 2);

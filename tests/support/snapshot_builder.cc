@@ -242,22 +242,18 @@ void SnapshotBuilder::AddServices(Snapshot& snapshot) const {
     snapshot.services.push_back(spec.service);
     if (!spec.service.in_use) continue;
     std::vector<QueueGroup::Member> members;
-    bool kernel_only = true;
     for (const QueueId queue : spec.service.queues) {
       if (snapshot.queues[queue].alive) members.push_back({queue, 1});
-      kernel_only = kernel_only && queue == kKernelQueue;
     }
     snapshot.services.back().group =
         std::make_shared<const QueueGroup>(members);
     for (const std::string& text : spec.addresses) {
       const IpAddress address = AddressOf(text);
-      const bool fresh = !addresses.contains(address);
       ServiceAddress& at = addresses[address];
       at.address = address;
       at.any_service = id;
       at.services.push_back(id);
       at.silent = at.silent || spec.silent;
-      at.kernel_only = (fresh || at.kernel_only) && kernel_only;
       for (const std::string& endpoint : spec.endpoints) {
         endpoints.push_back(EndpointOf(endpoint, address, id));
       }
