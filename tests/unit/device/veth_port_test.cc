@@ -5,8 +5,12 @@
 #include <bpf/libbpf.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
 #include <rte_mempool.h>
 #include <unistd.h>
+
+#include <algorithm>
 
 #include "dataplane/device/eth_port.h"
 #include "dataplane/device/kernel_interface.h"
@@ -196,6 +200,41 @@ TEST_F(VethTest, IsAlsoAPacketSocketThatSeesNothingOutgoing) {
   PacketSocket kernel("near0");
   kernel.Send(TestFrame(9));
   EXPECT_EQ(Receive(*port, 200), Frame());
+}
+
+// A datagram of 16 bytes in two fragments, of which `number` is the second or
+// the first.
+Frame Fragment(uint8_t number) {
+  Frame frame = TestFrame(0, 14 + 20 + 8);
+  const uint8_t more = number == 0 ? 0x20 : 0;
+  const uint8_t ip[20] = {0x45, 0, 0,   28, 0x12, 0x34, more, number, 64, 17,
+                          0,    0, 192, 0,  2,    1,    192,  0,      2,  2};
+  frame[12] = 0x08;
+  frame[13] = 0x00;
+  std::copy(std::begin(ip), std::end(ip), frame.begin() + 14);
+  return frame;
+}
+
+TEST_F(VethTest, IsAPacketSocketThatGetsFragmentsAsTheyWereSent) {
+  std::unique_ptr<EthPort> port = OpenStarted("afpacket:near0", Options());
+  ASSERT_NE(port, nullptr);
+  PacketSocket far("far0");
+  std::vector<Frame> got;
+  for (const int number : {1, 0}) {
+    far.Send(Fragment(static_cast<uint8_t>(number)));
+  }
+  for (int wait_ms = 0; wait_ms < 1000 && got.size() < 2; ++wait_ms) {
+    rte_mbuf* buffer = nullptr;
+    const EthQueue lane = port->rxqs()[0];
+    if (rte_eth_rx_burst(lane.eth_port, lane.index, &buffer, 1) == 0) {
+      usleep(1000);
+      continue;
+    }
+    const auto* bytes = rte_pktmbuf_mtod(buffer, const uint8_t*);
+    got.emplace_back(bytes, bytes + rte_pktmbuf_data_len(buffer));
+    rte_pktmbuf_free(buffer);
+  }
+  EXPECT_EQ(got, (std::vector<Frame>{Fragment(1), Fragment(0)}));
 }
 
 TEST_F(VethTest, ComesAndGoesAsAPacketSocket) {
