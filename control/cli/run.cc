@@ -2,6 +2,7 @@
 #include "control/cli/run.h"
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "control/cli/calls.h"
@@ -12,8 +13,10 @@ namespace {
 
 // Errors of a file begin with FILE:LINE and have a line each, so that editors
 // find them; any other refusal is one line.
-bool ReadsFile(const Verb& verb) {
-  return !verb.arguments.empty() && verb.arguments[0].names == Names::kFile;
+bool IsOfFile(const Command& command, absl::string_view message) {
+  const Verb& verb = *command.verb;
+  return !verb.arguments.empty() && verb.arguments[0].names == Names::kFile &&
+         absl::StartsWith(message, absl::StrCat(command.arguments[0], ":"));
 }
 
 Outcome Failed(const Command& command, const absl::Status& status) {
@@ -26,7 +29,7 @@ Outcome Failed(const Command& command, const absl::Status& status) {
   }
   outcome.exit_code = ExitCode::kRefused;
   outcome.err =
-      ReadsFile(*command.verb)
+      IsOfFile(command, message)
           ? absl::StrCat(message, "\n")
           : absl::StrCat("refused: ",
                          absl::StrReplaceAll(message, {{"\n", "; "}}), "\n");

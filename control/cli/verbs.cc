@@ -86,9 +86,8 @@ constexpr Key kExplainKeys[] = {
     {"from", "uplink|QUEUE", "where it comes from (uplink)", Names::kQueue}};
 
 constexpr Key kShowKeys[] = {{"defaults", "", "with every default filled in"}};
-constexpr Key kApplyKeys[] = {
-    {"confirm-within", "DURATION",
-     "go back to what was unless `config confirm` comes in time"}};
+constexpr Key kApplyKeys[] = {{"confirm-within", "DURATION",
+                               "refused: not supported by this version yet"}};
 
 constexpr Verb kVerbs[] = {
     {Action::kStatus,
@@ -278,19 +277,18 @@ constexpr Verb kVerbs[] = {
      "config diff /etc/godwit/godwit.yaml"},
     {Action::kConfigApply, "config", "apply",
      "Change to this file, all of it or nothing.", kFile, kApplyKeys,
-     "config apply /etc/godwit/godwit.yaml\n"
-     "config apply new.yaml --confirm-within=60s"},
+     "config apply /etc/godwit/godwit.yaml"},
     {Action::kConfigConfirm,
      "config",
      "confirm",
-     "Keep what `apply --confirm-within` changed.",
+     "Refused: not supported by this version yet.",
      {},
      {},
      "config confirm"},
     {Action::kConfigRollback,
      "config",
      "rollback",
-     "Back to what was in effect before the last change.",
+     "Refused: not supported by this version yet. Apply the file from before.",
      {},
      {},
      "config rollback"},
@@ -304,7 +302,7 @@ constexpr Verb kVerbs[] = {
     {Action::kUpgrade,
      "upgrade",
      "",
-     "Start the new binary on the state of the old one.",
+     "Refused: not supported by this version yet. Restart the daemon.",
      {},
      {},
      "upgrade"},
@@ -329,7 +327,7 @@ constexpr Noun kNouns[] = {
     {"counters", "how every packet ended"},
     {"explain", "what a packet would meet"},
     {"config", "the file and what is in effect"},
-    {"upgrade", "a new binary, without a pause"},
+    {"upgrade", "not supported by this version yet: restart the daemon"},
     {"version", "of daemon and client"},
 };
 

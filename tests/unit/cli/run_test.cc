@@ -170,13 +170,22 @@ TEST_F(RunTest, ARefusalIsExitOneAndOneLine) {
 TEST_F(RunTest, ErrorsOfAFileHaveALineEach) {
   std::string lines;
   for (int i = 1; i <= 200; ++i) {
-    absl::StrAppend(&lines, i == 1 ? "" : "\n", "f.yaml:", i,
+    absl::StrAppend(&lines, i == 1 ? "" : "\n", file(), ":", i,
                     ": services[0].addresses[0]: \"192.0.2.300\" is not ...");
   }
   node_.refusal = absl::InvalidArgumentError(lines);
   const Outcome outcome = Do("config check " + file());
   EXPECT_EQ(outcome.exit_code, ExitCode::kRefused);
   EXPECT_EQ(outcome.err, lines + "\n");
+}
+
+TEST_F(RunTest, WhatIsRefusedBesideTheFileIsOneLine) {
+  node_.refusal = absl::FailedPreconditionError(
+      "dataplane: can't change\nmetrics: can't change");
+  const Outcome outcome = Do("config apply " + file());
+  EXPECT_EQ(outcome.exit_code, ExitCode::kRefused);
+  EXPECT_EQ(outcome.err,
+            "refused: dataplane: can't change; metrics: can't change\n");
 }
 
 TEST_F(RunTest, AValueThatCantBeIsRefusedAndNotAsked) {
