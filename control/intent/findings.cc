@@ -24,6 +24,23 @@ std::string Text(const Finding& finding, int line, const Source& source) {
 
 }  // namespace
 
+void Findings::ErrorOfEmpty(absl::string_view path, absl::string_view message,
+                            absl::string_view list, absl::string_view wanted) {
+  errors.push_back({std::string(path), absl::StrCat(message, ": ", wanted), 0,
+                    std::string(list), std::string(wanted)});
+}
+
+void PlaceEmptyLists(const Source& source, std::vector<Finding>& errors) {
+  for (Finding& error : errors) {
+    const auto written = source.empty_lists.find(error.list);
+    if (error.list.empty() || written == source.empty_lists.end()) continue;
+    error.path = error.list;
+    error.message =
+        absl::StrCat(written->second, written->second.empty() ? "" : " ",
+                     "is empty: ", error.wanted);
+  }
+}
+
 int Source::LineOf(absl::string_view path) const {
   while (!path.empty()) {
     if (const auto found = lines.find(path); found != lines.end()) {

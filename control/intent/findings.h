@@ -17,6 +17,11 @@ struct Finding {
   std::string path;     // "services[0].addresses[0]"; empty: the whole file
   std::string message;  // "\"192.0.2.300\" is not an IP address, ..."
   int line = 0;         // 0: the line of `path`
+  // If not empty: the path of a list that must not be empty, and what is to be
+  // in it. Where the file has such a list with nothing in it, this is said of
+  // the list in place of `message`: it is not missing.
+  std::string list{};
+  std::string wanted{};
 };
 
 struct Findings {
@@ -26,6 +31,10 @@ struct Findings {
   void Error(absl::string_view path, absl::string_view message) {
     errors.push_back({std::string(path), std::string(message)});
   }
+  // Nothing is in the list at `list`. `path` and `message` are for where it is
+  // not written at all; see Finding::list.
+  void ErrorOfEmpty(absl::string_view path, absl::string_view message,
+                    absl::string_view list, absl::string_view wanted);
   void Warn(absl::string_view path, absl::string_view message) {
     warnings.push_back({std::string(path), std::string(message)});
   }
@@ -35,6 +44,8 @@ struct Findings {
 struct Source {
   std::string filename;
   absl::flat_hash_map<std::string, int> lines;  // path -> line, from 1
+  // Lists that were written with nothing in them: path -> "[]" or "".
+  absl::flat_hash_map<std::string, std::string> empty_lists;
 
   // The line of `path`, or of the nearest thing around it that was written;
   // 1 if there is none.
@@ -48,6 +59,9 @@ std::vector<std::string> Lines(const std::vector<Finding>& findings,
 
 // OK without errors, else INVALID_ARGUMENT with all of Lines().
 absl::Status ToStatus(const std::vector<Finding>& errors, const Source& source);
+
+// Says of lists that were written empty that they are, at their own place.
+void PlaceEmptyLists(const Source& source, std::vector<Finding>& errors);
 
 // True if `outer` is `inner` or something around it: "a" and "a[1]" are
 // around "a[1].b".

@@ -34,6 +34,7 @@ absl::StatusOr<LoadedConfig> LoadConfig(absl::string_view text,
                    [](const Finding& error) { return error.path.empty(); });
   if (!is_yaml) return ToStatus(parsed.errors, parsed.source);
   Findings findings = Validate(parsed.config);
+  PlaceEmptyLists(parsed.source, findings.errors);
   std::vector<Finding> errors =
       WithoutConsequences(std::move(findings.errors), parsed.errors);
   errors.insert(errors.begin(), parsed.errors.begin(), parsed.errors.end());

@@ -156,7 +156,13 @@ class Reader {
 
   void ReadList(const YamlNode& node, const std::string& path,
                 const FieldDescriptor& field, Message& message) {
-    if (node.kind == Kind::kNull) return;  // `queues:` with nothing below it
+    if (node.kind == Kind::kNull) {  // `queues:` with nothing below it
+      source_.empty_lists[path] = "";
+      return;
+    }
+    if (node.kind == Kind::kList && node.items.empty()) {
+      source_.empty_lists[path] = "[]";
+    }
     if (node.kind != Kind::kList) {
       Error(path, node, absl::StrCat(Shown(node), " is not a list"));
       return;

@@ -81,7 +81,7 @@ CASES = [
     case("unicast-loopback", "unicast: [203.0.113.7,", "unicast: [127.0.0.1,", "node.unicast[0]", "127.0.0.1"),
     case("unicast-multicast", "unicast: [203.0.113.7,", "unicast: [224.0.0.1,", "node.unicast[0]", "224.0.0.1"),
     case("unicast-twice", '"2001:db8:7::7"]\ndataplane', "203.0.113.7]\ndataplane", "node.unicast[1]", "203.0.113.7"),
-    case("unicast-empty", 'unicast: [203.0.113.7, "2001:db8:7::7"]', "unicast: []", "node", "unicast"),
+    case("unicast-empty", 'unicast: [203.0.113.7, "2001:db8:7::7"]', "unicast: []", "node.unicast", "[]"),
     case("workers-zero", "workers: 1", "workers: 0", "dataplane.workers", "0"),
     case("workers-negative", "workers: 1", "workers: -3", "dataplane.workers", "-3"),
     case("workers-text", "workers: 1", "workers: many", "dataplane.workers", "many"),
@@ -127,7 +127,8 @@ CASES = [
     case("service-address-twice", '"2001:db8:53::53"]', "198.51.100.53]", "services[0].addresses[1]", "198.51.100.53"),
     case("service-name-twice", "  - name: web\n", "  - name: dns\n", "services[1].name", "dns"),
     case("service-without-queues", "    queues: [dns0]\n", "", "services[0]", "queues"),
-    case("service-queues-empty", "queues: [dns0]", "queues: []", "services[0]", "queues"),
+    case("service-queues-empty", "queues: [dns0]", "queues: []", "services[0].queues", "[]"),
+    case("service-addresses-empty", "addresses: [198.51.100.80]", "addresses: []", "services[1].addresses", "[]"),
     case("service-queue-unknown", "queues: [dns0]", "queues: [dns9]", "services[0].queues[0]", "dns9"),
     case("service-queue-twice", "queues: [dns0]", "queues: [dns0, dns0]", "services[0].queues[1]", "dns0"),
     case("weight-zero", "weight: 10", "weight: 0", "services[1].queues[0].weight", "0"),
@@ -266,6 +267,14 @@ def test_ports_over_the_ephemeral_range_are_warned_of_not_refused(node):
   code, out, err = node.raw("config", "check", path, json_output=False)
   assert code == 0, err
   assert "ephemeral" in out + err or "32768" in out + err
+
+
+def test_what_is_refused_beside_the_file_says_so(node):
+  path = node.write(GOOD, "good.yaml")
+  other = node.write(GOOD.replace("max_flows: 65536", "max_flows: 32768"), "other.yaml")
+  for words in (("config", "apply", path, "--confirm-within=60s"), ("config", "apply", other), ("upgrade",)):
+    code, _, err = node.raw(*words, json_output=False)
+    assert code == 1 and err.startswith("refused: ") and err.count("\n") == 1, err
 
 
 @pytest.mark.parametrize("key", ["health", "announce"])

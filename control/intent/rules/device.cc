@@ -17,7 +17,8 @@ using Kind = DeviceSpec::Kind;
 void CheckUplinkCount(const api::Config& config, Findings& findings) {
   const auto count = static_cast<uint64_t>(config.uplinks_size());
   if (count == 0) {
-    findings.Error("uplinks", "is empty: at least one uplink");
+    findings.ErrorOfEmpty("uplinks", "is missing", "uplinks",
+                          "at least one uplink");
   } else if (count > kMaxUplinks) {
     NotIn(findings, "uplinks", count, "a number of uplinks", 1, kMaxUplinks);
   }

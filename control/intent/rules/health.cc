@@ -14,10 +14,13 @@ void CheckOneKind(const api::Health& health, const std::string& path,
   const int kinds = (health.has_tcp() ? 1 : 0) + (health.has_http() ? 1 : 0) +
                     (health.has_dns() ? 1 : 0) +
                     (health.exec_size() > 0 ? 1 : 0);
-  if (kinds != 1) {
-    findings.Error(path, absl::StrCat("has ", kinds,
-                                      " checks and not one: exactly one of "
-                                      "tcp, http, dns and exec"));
+  constexpr absl::string_view kWanted =
+      "exactly one of tcp, http, dns and exec";
+  const std::string said = absl::StrCat("has ", kinds, " checks and not one");
+  if (kinds == 0) {
+    findings.ErrorOfEmpty(path, said, path + ".exec", kWanted);
+  } else if (kinds != 1) {
+    findings.Error(path, absl::StrCat(said, ": ", kWanted));
   }
 }
 

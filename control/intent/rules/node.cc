@@ -20,9 +20,9 @@ void CheckNodeName(const api::Node& node, Findings& findings) {
 
 void CheckUnicastIsGiven(const api::Config& config, Findings& findings) {
   if (config.node().unicast_size() == 0) {
-    findings.Error("node",
-                   "\"unicast\" is missing: at least one address of this node, "
-                   "the source of what it originates");
+    findings.ErrorOfEmpty(
+        "node", "\"unicast\" is missing", "node.unicast",
+        "at least one address of this node, the source of what it originates");
   }
 }
 

@@ -58,15 +58,16 @@ void CheckPortSyntax(const api::Service& service, const std::string& path,
 void CheckPortsHaveAddress(const api::Service& service, const std::string& path,
                            Findings& findings) {
   if (service.ports_size() > 0 && service.addresses_size() == 0) {
-    findings.Error(path,
-                   "\"addresses\" is missing: ports need an address to be at");
+    findings.ErrorOfEmpty(path, "\"addresses\" is missing", path + ".addresses",
+                          "ports need an address to be at");
   }
 }
 
 void CheckHasQueue(const api::Service& service, const std::string& path,
                    Findings& findings) {
   if (service.queues_size() == 0) {
-    findings.Error(path, "\"queues\" is missing: at least one queue");
+    findings.ErrorOfEmpty(path, "\"queues\" is missing", path + ".queues",
+                          "at least one queue");
   }
 }
 

@@ -7,7 +7,11 @@ namespace {
 
 const BadInput kBadInputs[] = {
     {"NoUplinks", 3, "uplinks: []",
-     "godwit.yaml:3: uplinks: is empty: at least one uplink"},
+     "godwit.yaml:3: uplinks: [] is empty: at least one uplink"},
+    {"UplinksWithNothingBelow", 3,
+     "uplinks:", "godwit.yaml:3: uplinks: is empty: at least one uplink"},
+    {"UplinksNotThere", 3, "",
+     "godwit.yaml:1: uplinks: is missing: at least one uplink"},
     {"UplinkWithoutName", 3, "uplinks: [{device: \"veth:wan0\"}]",
      "godwit.yaml:3: uplinks[0]: \"name\" is missing"},
     {"UplinkWithoutDevice", 3, "uplinks: [{name: wan0}]",

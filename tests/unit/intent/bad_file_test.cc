@@ -38,7 +38,7 @@ const BadInput kBadInputs[] = {
      "godwit.yaml:1: version: is missing: it must be 1\n"
      "godwit.yaml:1: node: \"unicast\" is missing: at least one address of "
      "this node, the source of what it originates\n"
-     "godwit.yaml:1: uplinks: is empty: at least one uplink"},
+     "godwit.yaml:1: uplinks: is missing: at least one uplink"},
     {"UnknownKey", 8, "metrics: {lissen: \"127.0.0.1:9467\"}",
      "godwit.yaml:8: metrics.lissen: \"lissen\" is not a known key, the "
      "nearest is \"listen\"; known here: listen"},

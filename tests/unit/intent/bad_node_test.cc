@@ -13,6 +13,12 @@ const BadInput kBadInputs[] = {
     {"NoUnicast", 2, "node: {name: ams1}",
      "godwit.yaml:2: node: \"unicast\" is missing: at least one address of "
      "this node, the source of what it originates"},
+    {"UnicastEmpty", 2, "node:\n  name: ams1\n  unicast: []",
+     "godwit.yaml:4: node.unicast: [] is empty: at least one address of this "
+     "node, the source of what it originates"},
+    {"UnicastWithNothingBelow", 2, "node:\n  unicast:",
+     "godwit.yaml:3: node.unicast: is empty: at least one address of this "
+     "node, the source of what it originates"},
     {"UnicastTwice", 2,
      "node: {unicast: [\"2001:db8:7::7\", \"2001:db8:7:0::7\"]}",
      "godwit.yaml:2: node.unicast[1]: \"2001:db8:7:0::7\" is not the only one: "

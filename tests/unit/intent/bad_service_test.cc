@@ -22,6 +22,19 @@ const BadInput kBadInputs[] = {
     {"ServiceWithoutQueues", 6,
      "  - {name: dns, addresses: [192.0.2.53], ports: [udp/53]}",
      "godwit.yaml:6: services[0]: \"queues\" is missing: at least one queue"},
+    {"QueuesEmpty", 6,
+     "  - name: dns\n"
+     "    addresses: [192.0.2.53]\n"
+     "    ports: [udp/53]\n"
+     "    queues: []",
+     "godwit.yaml:9: services[0].queues: [] is empty: at least one queue"},
+    {"AddressesEmpty", 6,
+     "  - name: dns\n"
+     "    addresses: []\n"
+     "    ports: [udp/53]\n"
+     "    queues: [dns0]",
+     "godwit.yaml:7: services[0].addresses: [] is empty: ports need an address "
+     "to be at"},
     {"UnknownQueue", 6,
      "  - {name: dns, addresses: [192.0.2.53], ports: [udp/53], queues: "
      "[dns9]}",

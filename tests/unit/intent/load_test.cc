@@ -125,6 +125,18 @@ TEST(LoadTest, DoesNotBlameWhatFollowsFromAMistypedKey) {
             "nearest is \"unicast\"; known here: name, unicast");
 }
 
+TEST(LoadTest, BlamesAnEmptyListBesideAMistypedKey) {
+  const auto loaded = LoadConfig(
+      "version: 1\nnode:\n  nmae: ams1\n  unicast: []\n"
+      "uplinks: [{name: wan0, device: \"veth:wan0\"}]\n",
+      "godwit.yaml");
+  EXPECT_EQ(loaded.status().message(),
+            "godwit.yaml:3: node.nmae: \"nmae\" is not a known key, the "
+            "nearest is \"name\"; known here: name, unicast\n"
+            "godwit.yaml:4: node.unicast: [] is empty: at least one address "
+            "of this node, the source of what it originates");
+}
+
 TEST(LoadTest, TellsTheLineOfWhatIsMissing) {
   const auto loaded = LoadConfig(
       "version: 1\nnode: {unicast: [198.51.100.7]}\nuplinks:\n"
