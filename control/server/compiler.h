@@ -29,12 +29,16 @@ struct EgressPorts {
 // Reads what the kernel itself uses, for `auto`. `config` has its defaults.
 EgressPorts ChooseEgressPorts(const api::Config& config);
 
+// "1024-3783, 3786": `l4ports` ascending.
+std::string L4PortRanges(const std::vector<uint16_t>& l4ports);
+
 using DeviceMap = std::map<std::string, std::unique_ptr<OpenDevice>>;
 
 struct QueueLiveness {
   bool alive = false;      // takes new flows
   bool reachable = false;  // its far end is there, drained or not
-  std::string reason;      // why not
+  bool drained = false;    // as asked for
+  std::string reason;      // why it is not reachable
 };
 
 struct CompileInput {

@@ -2,6 +2,7 @@
 #include <set>
 
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "control/server/compiler.h"
 #include "control/watch/kernel_facts.h"
@@ -65,6 +66,20 @@ EgressPorts ChooseEgressPorts(const api::Config& config) {
     out.icmp_ids.push_back(static_cast<uint16_t>(id));
   }
   return out;
+}
+
+std::string L4PortRanges(const std::vector<uint16_t>& l4ports) {
+  std::string text;
+  for (size_t i = 0; i < l4ports.size();) {
+    size_t end = i;
+    while (end + 1 < l4ports.size() && l4ports[end + 1] == l4ports[end] + 1) {
+      ++end;
+    }
+    absl::StrAppend(&text, text.empty() ? "" : ", ", l4ports[i]);
+    if (end != i) absl::StrAppend(&text, "-", l4ports[end]);
+    i = end + 1;
+  }
+  return text;
 }
 
 }  // namespace godwit

@@ -15,26 +15,22 @@ uint64_t Of(const Counts& counts, Verdict verdict) {
   return counts.verdicts[static_cast<size_t>(verdict)];
 }
 
+// Of a queue or an uplink.
+template <class Report>
+void FillCounts(const DeviceCounts& seen, Report& out) {
+  out.set_rx_packets(seen.received);
+  out.set_rx_bytes(seen.received_bytes);
+  out.set_tx_packets(seen.sent);
+  out.set_tx_bytes(seen.sent_bytes);
+  out.set_tx_drops(seen.dropped);
+}
+
 void AddDriver(const std::string& device, const DriverCounters& counters,
                google::protobuf::Map<std::string, uint64_t>& out) {
   out[device + ".rx_missed"] = counters.rx_missed;
   out[device + ".rx_errors"] = counters.rx_errors;
   out[device + ".rx_no_mbuf"] = counters.rx_no_mbuf;
   out[device + ".tx_errors"] = counters.tx_errors;
-}
-
-std::string L4PortRanges(const std::vector<uint16_t>& l4ports) {
-  std::string text;
-  for (size_t i = 0; i < l4ports.size();) {
-    size_t end = i;
-    while (end + 1 < l4ports.size() && l4ports[end + 1] == l4ports[end] + 1) {
-      ++end;
-    }
-    absl::StrAppend(&text, text.empty() ? "" : ", ", l4ports[i]);
-    if (end != i) absl::StrAppend(&text, "-", l4ports[end]);
-    i = end + 1;
-  }
-  return text;
 }
 
 }  // namespace
@@ -158,12 +154,10 @@ void ControlThread::Fill(const api::Queue& queue, const Counts& counts,
   out.set_mtu(device.mtu);
   out.set_rxqs(static_cast<uint32_t>(device.port->rxqs().size()));
   out.set_txqs(static_cast<uint32_t>(device.port->txqs().size()));
-  const DeviceCounts& seen = counts.devices[device.id];
-  out.set_rx_packets(seen.received);
-  out.set_tx_packets(seen.sent);
-  out.set_tx_drops(seen.dropped);
-  out.set_originated_flows(
-      options_.workers->MappingsOf(compiler_.QueueNumber(queue.name())));
+  FillCounts(counts.devices[device.id], out);
+  const QueueId number = compiler_.QueueNumber(queue.name());
+  out.set_inbound_flows(options_.workers->InboundOf(number));
+  out.set_originated_flows(options_.workers->MappingsOf(number));
 }
 
 void ControlThread::Fill(const api::Uplink& uplink, const Counts& counts,
@@ -199,9 +193,7 @@ void ControlThread::Fill(const api::Uplink& uplink, const Counts& counts,
                                                                  : "generic");
   }
   const DeviceCounts& seen = counts.devices[device.id];
-  out.set_rx_packets(seen.received);
-  out.set_tx_packets(seen.sent);
-  out.set_tx_drops(seen.dropped);
+  FillCounts(seen, out);
   if (seen.received != 0) {
     out.set_handoff_share(static_cast<double>(seen.handed_over) /
                           static_cast<double>(seen.received));

@@ -60,16 +60,16 @@ absl::StatusOr<std::unique_ptr<WorkerSet>> WorkerSet::Create(
     table.now = set->clock_.Now();
     table.huge_pages = options.huge_pages;
     table.queue_use = {set->queue_use_.get(), kQueueIds};
-    BigMemory probe =
+    BigMemory memory =
         BigMemory::Map(FlowTable::MemoryFor(share), options.huge_pages);
-    if (probe.empty()) {
+    if (memory.empty()) {
       return absl::ResourceExhaustedError(absl::StrCat(
           "dataplane.max_flows: ", options.max_flows, " flows take ",
           FlowTable::MemoryFor(share) * options.workers >> 20,
           " MiB, which this machine does not have free"));
     }
-    probe = BigMemory();
-    set->tables_.push_back(std::make_unique<FlowTable>(table));
+    set->tables_.push_back(
+        std::make_unique<FlowTable>(table, std::move(memory)));
     set->counters_.push_back(std::make_unique<Counters>());
     set->counters_.back()->Bind(&set->counter_epoch_);
     set->events_.push_back(std::make_unique<EventSink>());
@@ -171,6 +171,12 @@ void WorkerSet::TakeEvents(const std::function<void(const Event&)>& handle) {
 uint32_t WorkerSet::max_flows() const {
   uint32_t sum = 0;
   for (const auto& table : tables_) sum += table->capacity();
+  return sum;
+}
+
+uint64_t WorkerSet::InboundOf(QueueId queue) const {
+  uint64_t sum = 0;
+  for (const auto& table : tables_) sum += table->InboundOf(queue);
   return sum;
 }
 

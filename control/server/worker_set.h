@@ -66,6 +66,7 @@ class WorkerSet {
   uint32_t MappingsOf(QueueId queue) const {
     return queue_use_[queue].mappings.load(std::memory_order_relaxed);
   }
+  uint64_t InboundOf(QueueId queue) const;
   // The queue that the hash alone chooses.
   QueueId QueueFor(const Service& service, const FlowKey& key) const;
   uint64_t EventsLost() const;

@@ -2,6 +2,7 @@
 #include "dataplane/flow/flow_table.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace godwit {
 namespace {
@@ -22,9 +23,15 @@ size_t FlowTable::MemoryFor(uint32_t max_flows) {
 }
 
 FlowTable::FlowTable(const Options& options)
-    : memory_(BigMemory::Map(MemoryFor(options.max_flows), options.huge_pages)),
+    : FlowTable(options, BigMemory::Map(MemoryFor(options.max_flows),
+                                        options.huge_pages)) {}
+
+FlowTable::FlowTable(const Options& options, BigMemory memory)
+    : memory_(std::move(memory)),
       hash_(options.seed),
-      queue_use_(options.queue_use) {
+      queue_use_(options.queue_use),
+      inbound_of_(
+          std::make_unique<std::atomic<uint32_t>[]>(queue_use_.size())) {
   GODWIT_CHECK(!memory_.empty());
   std::span<std::byte> rest = memory_.bytes();
   const uint32_t buckets =
@@ -37,10 +44,10 @@ FlowTable::FlowTable(const Options& options)
   wheel_ = std::make_unique<TimerWheel>(links, options.now);
   free_ = Take<FlowNumber>(rest, options.max_flows);
   const auto make_pool = [&rest, &options] {
-    const auto memory =
+    const auto room =
         Take<std::byte>(rest, L4portPool::BytesFor(options.max_flows));
     return std::make_unique<L4portPool>(
-        memory, options.max_flows,
+        room, options.max_flows,
         options.l4port_seed.value_or(RandomStream::SystemSeed()));
   };
   l4ports_ = make_pool();
@@ -106,6 +113,14 @@ void FlowTable::Forget(FlowNumber number) {
   free_[free_count_++] = number;
 }
 
+void FlowTable::CountInbound(QueueId queue, int32_t change) {
+  if (queue >= queue_use_.size()) return;
+  std::atomic<uint32_t>& count = inbound_of_[queue];
+  count.store(
+      count.load(std::memory_order_relaxed) + static_cast<uint32_t>(change),
+      std::memory_order_relaxed);
+}
+
 bool FlowTable::EvictUnanswered() {
   for (uint32_t i = 0; i < kEvictionReach; ++i) {
     evict_hand_ = evict_hand_ + 1 < capacity() ? evict_hand_ + 1 : 0;
@@ -126,6 +141,7 @@ FlowTable::Made FlowTable::MakeInbound(const Flow& flow, Flow*& made) {
   const FlowNumber number = Store(flow);
   if (number == kNoFlow) return Made::kTableFull;
   ++inbound_;
+  CountInbound(flow.queue, 1);
   made = &flows_[number];
   return Made::kYes;
 }
@@ -225,6 +241,7 @@ void FlowTable::End(Flow& flow) {
   Forget(NumberOf(flow));
   if (ended.kind == FlowKind::kInbound) {
     --inbound_;
+    CountInbound(ended.queue, -1);
     return;
   }
   if (ended.kind == FlowKind::kBinding) {

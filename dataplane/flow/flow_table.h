@@ -47,6 +47,8 @@ class FlowTable {
   };
   // Aborts if there is no memory: `MemoryFor` says how much it takes.
   explicit FlowTable(const Options& options);
+  // `memory` is mapped already, at least MemoryFor(options.max_flows).
+  FlowTable(const Options& options, BigMemory memory);
   static size_t MemoryFor(uint32_t max_flows);
 
   uint64_t HashOf(const FlowKey& key) const { return hash_(&key); }
@@ -99,6 +101,12 @@ class FlowTable {
   uint32_t capacity() const { return static_cast<uint32_t>(flows_.size()); }
   uint32_t inbound() const { return inbound_; }
   uint32_t mappings() const { return mappings_; }
+  // Live inbound flows of a service queue. Any thread.
+  uint32_t InboundOf(QueueId queue) const {
+    return queue < queue_use_.size()
+               ? inbound_of_[queue].load(std::memory_order_relaxed)
+               : 0;
+  }
   uint64_t evicted() const { return evicted_; }
   // Entry `number`, free or not: for walking the table in slices.
   Flow& At(FlowNumber number) { return flows_[number]; }
@@ -134,6 +142,7 @@ class FlowTable {
   // room.
   FlowNumber Store(const Flow& flow);
   void Forget(FlowNumber number);
+  void CountInbound(QueueId queue, int32_t change);
   bool EvictUnanswered();
   bool ChooseL4Port(Flow& flow);
   Made JoinBinding(Flow& flow);
@@ -154,6 +163,8 @@ class FlowTable {
   // [0, takeable_) may be given out, [takeable_, free_count_) after Settle.
   std::span<FlowNumber> free_;
   std::span<QueueUse> queue_use_;
+  // By QueueId, as many as queue_use_. Written by: this table's worker.
+  std::unique_ptr<std::atomic<uint32_t>[]> inbound_of_;
   uint32_t free_count_ = 0;
   uint32_t takeable_ = 0;
   uint32_t inbound_ = 0;

@@ -12,7 +12,9 @@ void Counts::Add(const Counts& other) {
   for (size_t i = 0; i < verdicts.size(); ++i) verdicts[i] += other.verdicts[i];
   for (size_t i = 0; i < devices.size(); ++i) {
     devices[i].received += other.devices[i].received;
+    devices[i].received_bytes += other.devices[i].received_bytes;
     devices[i].sent += other.devices[i].sent;
+    devices[i].sent_bytes += other.devices[i].sent_bytes;
     devices[i].dropped += other.devices[i].dropped;
     devices[i].handed_over += other.devices[i].handed_over;
   }

@@ -26,7 +26,9 @@ inline constexpr size_t kMaxDevices = 1024;
 
 struct DeviceCounts {
   uint64_t received = 0;
+  uint64_t received_bytes = 0;  // as drivers count them: without the FCS
   uint64_t sent = 0;
+  uint64_t sent_bytes = 0;
   uint64_t dropped = 0;      // on the way to it
   uint64_t handed_over = 0;  // received here, owned elsewhere
 };

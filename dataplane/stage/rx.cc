@@ -28,8 +28,7 @@ void Rx(DeviceId device, DeviceLane lane, Context& context, Burst& burst) {
   burst.count = rte_eth_rx_burst(lane.eth_port, lane.index, burst.mbuf.data(),
                                  Burst::kMax);
   if (burst.count == 0) return;
-  context.counters->counts.received += burst.count;
-  context.counters->counts.devices[device].received += burst.count;
+  uint64_t bytes = 0;
   for (uint16_t i = 0; i < burst.count; ++i) {
     rte_prefetch0(rte_pktmbuf_mtod(burst.mbuf[i], void*));
     // A driver that has taken the tag off gives it back: parse reads frames.
@@ -37,12 +36,17 @@ void Rx(DeviceId device, DeviceLane lane, Context& context, Burst& burst) {
         [[unlikely]] {
       rte_vlan_insert(&burst.mbuf[i]);
     }
+    bytes += burst.mbuf[i]->pkt_len;
     // Nothing of the receive side's may reach the transmit side (MBF-04).
     burst.mbuf[i]->ol_flags = 0;
     TagOf(burst.mbuf[i]) = PacketTag{};
     TagOf(burst.mbuf[i]).device = device;
     Begin(burst.meta[i], Route::kReceived, device);
   }
+  Counts& counts = context.counters->counts;
+  counts.received += burst.count;
+  counts.devices[device].received += burst.count;
+  counts.devices[device].received_bytes += bytes;
 }
 
 void RxAgain(rte_mbuf** mbufs, uint16_t count, const Snapshot& snapshot,

@@ -28,6 +28,8 @@ void Send(const Snapshot& snapshot, DeviceId id, Context& context) {
   TxBatch& batch = (*context.tx)[id];
   const Device& device = snapshot.devices[id];
   const DeviceLane lane = device.tx[context.worker];
+  uint64_t bytes = 0;  // added up now: a driver frees what it takes
+  for (uint16_t i = 0; i < batch.count; ++i) bytes += batch.mbuf[i]->pkt_len;
   uint16_t sent = 0;
   for (int i = 0; i < kTxTries && sent < batch.count; ++i) {
     sent = static_cast<uint16_t>(
@@ -40,10 +42,14 @@ void Send(const Snapshot& snapshot, DeviceId id, Context& context) {
   counts.sent += sent;
   if (sent < batch.count) {
     const uint16_t lost = static_cast<uint16_t>(batch.count - sent);
+    for (uint16_t i = sent; i < batch.count; ++i) {
+      bytes -= batch.mbuf[i]->pkt_len;
+    }
     rte_pktmbuf_free_bulk(&batch.mbuf[sent], lost);
     counters.Count(FullVerdict(device), lost);
     counts.dropped += lost;
   }
+  counts.sent_bytes += bytes;
   batch.count = 0;
 }
 

@@ -47,6 +47,27 @@ def test_flow_list_state_follows_tcp(wv, ip):
   assert find(wv, local=pk.at(ip.I1, sport))[0]["state"] != first
 
 
+def test_queues_and_uplinks_count_bytes_and_flows(wv, ip):
+  def counted():
+    queues = [wv.ctl("queue", "show", name) for name in ("dns0", "dns1")]
+    return (sum(q["inbound_flows"] for q in queues), sum(q["tx_bytes"] for q in queues),
+            wv.ctl("uplink", "show", "wan0")["rx_bytes"])
+
+  wv.flush()
+  flows, out, came = counted()
+  assert flows == 0
+  packets = [pk.udp(ip.C, ip.VIP, wv.l4port(), 53, payload=bytes(1000)) for _ in range(10)]
+  for p in packets * 2:
+    wv.deliver(p, "dns0", "dns1")
+  sent = 2 * sum(14 + len(p) for p in packets)
+  flows_after, out_after, came_after = counted()
+  assert flows_after == 10
+  # What else may come or go meanwhile is ARP and ND.
+  assert sent <= out_after - out < sent + 1000 and sent <= came_after - came < sent + 1000
+  wv.flush()
+  assert counted()[0] == 0
+
+
 def test_flow_filters(wv, ip):
   wv.flush()
   sport = wv.l4port()

@@ -173,6 +173,7 @@ void Walk::Inject(DeviceId device, rte_mbuf* mbuf) {
   const unsigned lane = next_lane_++ % ownership_.workers();
   GODWIT_CHECK(rte_ring_enqueue(Lanes::Get().rx(device - 1U, lane), mbuf) == 0);
   kernel_speaks_ = devices_[device].side == Side::kKernel;
+  bytes_in_[device] += mbuf->pkt_len;
   // With AddressSanitizer nobody may touch what is behind a frame's bytes. The
   // pool gives a freed buffer out last, so not before the turns are over.
   for (; mbuf != nullptr; mbuf = mbuf->next) {
@@ -244,6 +245,7 @@ void Walk::Collect(std::vector<Arrival>& arrivals) {
         rte_mbuf_sanity_check(mbuf, 1);
         GODWIT_CHECK(rte_mbuf_refcnt_read(mbuf) == 1);
         arrivals.push_back({devices_[id].name, BytesOf(mbuf)});
+        bytes_out_[id] += arrivals.back().frame.size();
         rte_pktmbuf_free(mbuf);
         CheckHeader(arrivals.back().frame);
         if (devices_[id].side == Side::kUplink) {
@@ -310,9 +312,26 @@ void Walk::CheckBooks() const {
   GODWIT_CHECK(in == ended + sum.Held());
   GODWIT_CHECK(of(Verdict::kUndecided) == 0);
   GODWIT_CHECK(sum.handed_out == sum.handed_in);
+  CheckDevicesAndQueues(sum);
   // Who waits may be a chain of buffers, who does not wait has none.
   const unsigned used = Lanes::Get().buffers_in_use();
   GODWIT_CHECK(used >= Held() && (Held() != 0 || used == 0));
+}
+
+void Walk::CheckDevicesAndQueues(const Counts& sum) const {
+  for (const auto& [id, bytes] : bytes_in_) {
+    GODWIT_CHECK(sum.devices[id].received_bytes == bytes);
+  }
+  for (const auto& [id, bytes] : bytes_out_) {
+    GODWIT_CHECK(sum.devices[id].sent_bytes == bytes);
+  }
+  for (const auto& table : tables_) {
+    uint64_t flows = 0;
+    for (QueueId queue = 0; queue < kQueueIds; ++queue) {
+      flows += table->InboundOf(queue);
+    }
+    GODWIT_CHECK(flows == table->inbound());
+  }
 }
 
 uint64_t Walk::Held() const {
@@ -349,6 +368,13 @@ uint64_t Walk::mappings() const {
 uint64_t Walk::inbound() const {
   uint64_t sum = 0;
   for (const auto& table : tables_) sum += table->inbound();
+  return sum;
+}
+
+uint64_t Walk::InboundOf(std::string_view queue) const {
+  const QueueId id = devices_[IdOf(queue)].queue;
+  uint64_t sum = 0;
+  for (const auto& table : tables_) sum += table->InboundOf(id);
   return sum;
 }
 

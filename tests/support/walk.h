@@ -7,6 +7,8 @@
 // time. After every Send it aborts (GODWIT_CHECK) if
 //   - received + generated = delivered + sent + punted + consumed + dropped +
 //     held does not hold,
+//   - the workers counted other bytes in and out of a device than it saw, or
+//     other inbound flows of the queues together than of the tables,
 //   - a buffer is lost, or in two places,
 //   - a frame left whose length or IPv4 header sum is wrong,
 //   - an uplink was given a source that is neither a unicast nor a service
@@ -91,6 +93,7 @@ class Walk {
   // Live mappings and inbound flows, of all workers.
   uint64_t mappings() const;
   uint64_t inbound() const;
+  uint64_t InboundOf(std::string_view queue) const;
   // What the workers told the control side since.
   std::vector<Event> TakeEvents();
   uint64_t handed_over() const { return Sum().handed_out; }
@@ -105,6 +108,7 @@ class Walk {
   static void CheckHeader(const Bytes& frame);
   void CheckSource(const Device& device, const Bytes& frame) const;
   void CheckBooks() const;
+  void CheckDevicesAndQueues(const Counts& sum) const;
   uint64_t Held() const;
   Counts Sum() const;
   void SetClock();
@@ -113,6 +117,8 @@ class Walk {
   unsigned next_lane_ = 0;
   uint64_t generation_ = 0;
   bool kernel_speaks_ = false;  // the last frame in was the kernel's
+  std::map<DeviceId, uint64_t> bytes_in_;
+  std::map<DeviceId, uint64_t> bytes_out_;
   std::string ending_;
   std::vector<std::span<const char>> forbidden_;  // until the turns are over
   std::vector<Device> devices_;                   // of the last snapshot

@@ -54,6 +54,23 @@ TEST_P(InboundWalk, UsesEveryQueueOfTheService) {
                                           Pair("dns1", testing::Gt(16))));
 }
 
+TEST_P(InboundWalk, CountsTheFlowsOfEachQueue) {
+  Walk walk(World());
+  std::map<std::string, uint64_t> flows;
+  for (unsigned l4port = 4000; l4port < 4064; ++l4port) {
+    const auto query = Udp(at.At(at.client, l4port), at.At(at.dns, 53));
+    const auto out = walk.Send("wan0", query);
+    ASSERT_EQ(out.size(), 1u);
+    ++flows[out[0].device];
+    walk.Send("wan0", query);  // the same flow
+  }
+  EXPECT_EQ(walk.InboundOf("dns0"), flows["dns0"]);
+  EXPECT_EQ(walk.InboundOf("dns1"), flows["dns1"]);
+  for (int i = 0; i < 1000 && walk.inbound() != 0; ++i) walk.Wait(1);
+  EXPECT_EQ(walk.InboundOf("dns0"), 0u);
+  EXPECT_EQ(walk.InboundOf("dns1"), 0u);
+}
+
 TEST_P(InboundWalk, LetsAReplyOutUnchanged) {
   Walk walk(World());
   walk.Send("wan0", Udp(at.At(at.client, 4000), at.At(at.dns, 53)));
