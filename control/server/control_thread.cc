@@ -170,7 +170,7 @@ void ControlThread::UpdateLiveness(const api::Config& full) {
       liveness.reachable = true;
       liveness.alive = !queue.drained();
     }
-    if (queue.drained()) liveness.reason = "drained";
+    liveness.drained = queue.drained();
   }
 }
 

@@ -100,9 +100,11 @@ void ControlThread::Fill(const api::Service& service,
     const auto found = liveness_.find(ref.queue());
     if (found == liveness_.end()) continue;
     if (found->second.alive) ++alive;
-    if (found->second.reason == "drained") ++drained;
+    if (found->second.drained) ++drained;
     if (!found->second.alive && reason.empty()) {
-      reason = absl::StrCat("queue ", ref.queue(), ": ", found->second.reason);
+      reason = absl::StrCat(
+          "queue ", ref.queue(), ": ",
+          found->second.drained ? "drained" : found->second.reason);
     }
   }
   out.set_state(alive > 0 ? "up" : drained > 0 ? "draining" : "down");
