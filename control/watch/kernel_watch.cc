@@ -31,6 +31,11 @@ constexpr int kRestPerDump = 10;
 constexpr milliseconds kRetryAfterError(100);
 constexpr milliseconds kBetweenResolves(1000);
 constexpr size_t kMaxResolveTimes = 4096;
+// The kernel asks for a neighbour once a second (RFC 1122 2.3.2.1, RFC 4861
+// 10). One that is kept is worth more at first: whatever comes until it is
+// known has to wait.
+constexpr milliseconds kEager(3000);
+constexpr milliseconds kBetweenEager(200);
 
 constexpr int kGroups[] = {
     RTNLGRP_LINK,        RTNLGRP_NEIGH,      RTNLGRP_IPV4_IFADDR,
@@ -101,10 +106,10 @@ std::shared_ptr<const Observation> KernelWatch::Current() const {
 }
 
 void KernelWatch::Run() {
-  bool repaired = true;
+  Clock::time_point next_care = Clock::time_point::max();
   while (true) {
-    int timeout_ms = repaired ? -1 : static_cast<int>(kBetweenResolves.count());
-    const Clock::time_point next = NextRefresh();
+    int timeout_ms = -1;
+    const Clock::time_point next = std::min(NextRefresh(), next_care);
     if (next != Clock::time_point::max()) {
       const auto wait = std::chrono::ceil<milliseconds>(next - Clock::now());
       timeout_ms = static_cast<int>(std::max<int64_t>(wait.count(), 0));
@@ -123,7 +128,7 @@ void KernelWatch::Run() {
     // An overrun shows as POLLERR; reading clears it.
     if (ready > 0 && fds[1].revents != 0) DrainEvents();
     if (NextRefresh() <= Clock::now()) RefreshAndTell();
-    repaired = RepairKeptAlive();
+    next_care = CareForKept();
   }
 }
 
@@ -289,41 +294,63 @@ absl::Status KernelWatch::KeepAlive(const std::vector<NeighbourKey>& wanted) {
   const std::set<NeighbourKey> next(wanted.begin(), wanted.end());
   absl::Status first_error;
   const std::lock_guard<std::mutex> lock(writer_mutex_);
-  for (const NeighbourKey& key : kept_alive_) {
+  for (const auto& [key, since] : kept_alive_) {
     // Clears the kernel's flag. No error matters: what is gone is not kept.
     if (next.contains(key) || permanent(key)) continue;
     const auto* entry = FindNeighbour(*current, key.ifindex, key.address);
     if (entry != nullptr) SendUse(key, 0).IgnoreError();
   }
+  std::map<NeighbourKey, Clock::time_point> kept;
   for (const NeighbourKey& key : next) {
-    if (kept_alive_.contains(key) || permanent(key)) continue;
-    last_resolved_[key] = Clock::now();
+    const Clock::time_point now = Clock::now();
+    const auto known = kept_alive_.find(key);
+    kept[key] = known == kept_alive_.end() ? now : known->second;
+    if (known != kept_alive_.end() || permanent(key)) continue;
+    last_resolved_[key] = now;
     first_error.Update(SendUse(key, NTF_EXT_MANAGED));
   }
-  kept_alive_ = next;
+  kept_alive_ = std::move(kept);
   return first_error;
 }
 
-bool KernelWatch::RepairKeptAlive() {
+absl::Status KernelWatch::StartOver(const NeighbourKey& key) {
+  ndmsg header{};
+  header.ndm_family = key.address.IsV4() ? AF_INET : AF_INET6;
+  header.ndm_ifindex = key.ifindex;
+  header.ndm_state = NUD_NONE;
+  NetlinkMessage message(RTM_NEWNEIGH, NLM_F_REPLACE);
+  message.Append(header);
+  message.PutAddress(NDA_DST, key.address);
+  return writer_.Request(message, "asking again for a neighbour");
+}
+
+KernelWatch::Clock::time_point KernelWatch::CareForKept() {
   const auto current = Current();
   const Clock::time_point now = Clock::now();
-  bool complete = true;
+  auto next = Clock::time_point::max();
   const std::lock_guard<std::mutex> lock(writer_mutex_);
-  for (const NeighbourKey& key : kept_alive_) {
-    const auto* entry = FindNeighbour(*current, key.ifindex, key.address);
-    if (entry != nullptr &&
-        (entry->managed || entry->state == NeighbourState::kPermanent)) {
+  for (auto& [key, since] : kept_alive_) {
+    const LinkEntry* link = FindLink(*current, key.ifindex);
+    if (link == nullptr || !link->up || !link->carrier) {
+      since = now;  // a change will bring it back
       continue;
     }
-    const LinkEntry* link = FindLink(*current, key.ifindex);
-    if (link == nullptr || !link->up) continue;  // a change will bring it back
-    complete = false;
+    const auto* entry = FindNeighbour(*current, key.ifindex, key.address);
+    const bool kept =
+        entry != nullptr &&
+        (entry->managed || entry->state == NeighbourState::kPermanent);
+    const bool eager = now - since < kEager;
+    if (kept && (entry->usable() || !eager)) continue;  // it is the kernel's
+    const milliseconds period = eager ? kBetweenEager : kBetweenResolves;
     Clock::time_point& last = last_resolved_[key];
-    if (now - last < kBetweenResolves) continue;
-    last = now;
-    SendUse(key, NTF_EXT_MANAGED).IgnoreError();
+    if (now - last >= period) {
+      last = now;
+      if (kept) StartOver(key).IgnoreError();
+      SendUse(key, NTF_EXT_MANAGED).IgnoreError();
+    }
+    next = std::min(next, last + period);
   }
-  return complete;
+  return next;
 }
 
 }  // namespace godwit

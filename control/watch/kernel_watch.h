@@ -100,9 +100,12 @@ class KernelWatch {
   void RefreshAndTell();
   absl::Status Read(PartIndex part, Observation& into);
   absl::Status SendUse(const NeighbourKey& key, uint32_t extended_flags);
+  // Has it forget that it asked already, and when it would again.
+  absl::Status StartOver(const NeighbourKey& key);
   // Asks again for those of kept_alive_ that the kernel dropped (a link that
-  // went down); false if some are still missing.
-  bool RepairKeptAlive();
+  // went down), and soon for those it got no answer for: kEager. Returns when
+  // to look again; max(): when something changes.
+  Clock::time_point CareForKept();
 
   const OnChange on_change_;
   NetlinkSocket events_;  // the thread's, and what follows
@@ -119,7 +122,8 @@ class KernelWatch {
   std::mutex writer_mutex_;  // guards what follows
   NetlinkSocket writer_;
   std::map<NeighbourKey, Clock::time_point> last_resolved_;
-  std::set<NeighbourKey> kept_alive_;
+  // Since when: asked for, or its link came back.
+  std::map<NeighbourKey, Clock::time_point> kept_alive_;
 
   std::thread thread_;
 };

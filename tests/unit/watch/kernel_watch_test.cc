@@ -41,6 +41,8 @@ class KernelWatchTest : public testing::Test {
   void SetUp() override {
     if (!IsRoot()) GTEST_SKIP() << "needs root";
     node_.Ip("link set lo up");
+    // Of a link-local address it would delay the first question.
+    node_.Exec("sysctl -qw net.ipv6.conf.default.accept_dad=0");
     node_.Ip("link add up0 type veth peer name up1");
     node_.Ip("link set up1 up");
     node_.Ip("addr add 192.0.2.1/24 dev up0");
@@ -75,6 +77,14 @@ class KernelWatchTest : public testing::Test {
 
   const NeighbourEntry* Neighbour(const Observation& seen, const char* text) {
     return FindNeighbour(seen, up0_, Ip(text));
+  }
+
+  // Whether the kernel keeps `address` resolved by itself.
+  Predicate IsManaged(const char* address, bool managed) {
+    return [=, this](const Observation& seen) {
+      const NeighbourEntry* entry = Neighbour(seen, address);
+      return (entry != nullptr && entry->managed) == managed;
+    };
   }
 
   ScratchNetns node_;
@@ -235,22 +245,13 @@ TEST_F(KernelWatchTest, TellsOfAddressesAndNewLinks) {
   }));
 }
 
-// A file of commands for `ip -batch`, all run by one process.
-class Batch {
- public:
-  explicit Batch(const ScratchNetns& node)
-      : path_("/tmp/" + node.name() + ".batch"), file_(path_) {}
-  ~Batch() { std::remove(path_.c_str()); }
-  void Add(const std::string& line) { file_ << line << "\n"; }
-  void RunIn(const ScratchNetns& node) {
-    file_.close();
-    node.Ip("-batch " + path_);
-  }
-
- private:
-  std::string path_;
-  std::ofstream file_;
-};
+// Lines for `ip -batch`, all run by one process.
+void RunBatch(const ScratchNetns& node, const std::string& lines) {
+  const std::string path = "/tmp/" + node.name() + ".batch";
+  std::ofstream(path) << lines;
+  node.Ip("-batch " + path);
+  std::remove(path.c_str());
+}
 
 TEST_F(KernelWatchTest, TellsWithinATenthOfASecond) {
   Start();
@@ -271,13 +272,13 @@ TEST_F(KernelWatchTest, TellsWithinATenthOfASecond) {
 
 TEST_F(KernelWatchTest, TellsAtMostAHundredTimesASecond) {
   Start();
-  Batch batch(node_);
+  std::string batch;
   for (int i = 0; i < 20000; ++i) {
-    batch.Add("neigh replace 192.0.2.9 dev up0 lladdr 02:00:00:00:00:" +
-              std::to_string(10 + i % 90));
+    batch += "neigh replace 192.0.2.9 dev up0 lladdr 02:00:00:00:00:" +
+             std::to_string(10 + i % 90) + "\n";
   }
   const auto begin = steady_clock::now();
-  batch.RunIn(node_);
+  RunBatch(node_, batch);
   EXPECT_TRUE(Told([this](const Observation& seen) {
     const NeighbourEntry* entry = Neighbour(seen, "192.0.2.9");
     return entry != nullptr && entry->mac[5] == 0x29;
@@ -291,20 +292,20 @@ TEST_F(KernelWatchTest, AnOverrunLosesNothing) {
   // Without IPv6, whose address checks would give the addresses a second look.
   node_.Exec("sysctl -qw net.ipv6.conf.all.disable_ipv6=1");
   Start(KernelWatch::Options{.receive_buffer_bytes = 1});
-  Batch batch(node_);
+  std::string batch;
   for (int i = 0; i < 2000; ++i) {
-    batch.Add("route add 10.0." + std::to_string(i / 256) + "." +
-              std::to_string(i % 256) + "/32 via 192.0.2.9");
+    batch += "route add 10.0." + std::to_string(i / 256) + "." +
+             std::to_string(i % 256) + "/32 via 192.0.2.9\n";
   }
-  batch.Add("addr add 192.0.2.99/32 dev up0");
-  batch.Add("neigh add 192.0.2.9 dev up0 lladdr 02:00:00:00:00:09");
-  batch.Add("link set up1 mtu 1400");
+  batch += "addr add 192.0.2.99/32 dev up0\n";
+  batch += "neigh add 192.0.2.9 dev up0 lladdr 02:00:00:00:00:09\n";
+  batch += "link set up1 mtu 1400\n";
   {
     // The watch waits in the callback for this lock, and reads nothing.
     const std::lock_guard<std::mutex> lock(mutex_);
     node_.Ip("route add 198.51.100.0/24 via 192.0.2.9");
     std::this_thread::sleep_for(milliseconds(50));
-    batch.RunIn(node_);
+    RunBatch(node_, batch);
   }
   EXPECT_TRUE(Told([this](const Observation& seen) {
     size_t routes = 0;
@@ -352,37 +353,44 @@ TEST_F(KernelWatchTest, ResolvingLeavesAPermanentNeighbourSo) {
   EXPECT_THAT(node_.Ip("neigh show dev up0"), HasSubstr("PERMANENT"));
 }
 
+TEST_F(KernelWatchTest, AsksSoonAgainForWhatItKeeps) {
+  ScratchNetns far;
+  node_.Ip("link set up1 netns " + far.name());
+  far.Ip("link set up1 up");
+  Start();
+  const NeighbourKey v6{up0_, Ip("2001:db8::9")};
+  ASSERT_TRUE(watch_->KeepAlive({{up0_, Ip("192.0.2.9")}, v6}).ok());
+  std::this_thread::sleep_for(milliseconds(100));  // nobody answers
+  far.Ip("addr add 192.0.2.9/24 dev up1");
+  far.Ip("addr add 2001:db8::9/64 dev up1 nodad");
+  for (const char* address : {"192.0.2.9", "2001:db8::9"}) {
+    const auto usable = [&](const Observation& seen) {
+      const NeighbourEntry* entry = Neighbour(seen, address);
+      return entry != nullptr && entry->usable() && entry->managed;
+    };
+    EXPECT_TRUE(Told(usable, milliseconds(600))) << address;  // not in a second
+  }
+}
+
 TEST_F(KernelWatchTest, KeepsNeighboursAliveUntilToldOtherwise) {
   Start();
-  const auto managed = [this](const char* address) {
-    return [this, address](const Observation& seen) {
-      const NeighbourEntry* entry = Neighbour(seen, address);
-      return entry != nullptr && entry->managed;
-    };
-  };
-  const auto unmanaged = [this](const char* address) {
-    return [this, address](const Observation& seen) {
-      const NeighbourEntry* entry = Neighbour(seen, address);
-      return entry == nullptr || !entry->managed;
-    };
-  };
   const NeighbourKey v4{up0_, Ip("192.0.2.9")};
   const NeighbourKey v6{up0_, Ip("2001:db8::9")};
   ASSERT_TRUE(watch_->KeepAlive({v4, v6}).ok());
-  EXPECT_TRUE(Told(managed("192.0.2.9")));
-  EXPECT_TRUE(Told(managed("2001:db8::9")));
+  EXPECT_TRUE(Told(IsManaged("192.0.2.9", true)));
+  EXPECT_TRUE(Told(IsManaged("2001:db8::9", true)));
   // Asking once more keeps it so.
   std::this_thread::sleep_for(milliseconds(1050));
   ASSERT_TRUE(watch_->Resolve(up0_, v4.address).ok());
   EXPECT_THAT(node_.Ip("neigh show 192.0.2.9 dev up0"), HasSubstr("managed"));
   // The kernel forgets neighbours of a link that goes down.
   node_.Ip("link set up0 down");
-  EXPECT_TRUE(Told(unmanaged("192.0.2.9")));
+  EXPECT_TRUE(Told(IsManaged("192.0.2.9", false)));
   node_.Ip("link set up0 up");
-  EXPECT_TRUE(Told(managed("192.0.2.9")));
+  EXPECT_TRUE(Told(IsManaged("192.0.2.9", true)));
   ASSERT_TRUE(watch_->KeepAlive({v4}).ok());
-  EXPECT_TRUE(Told(unmanaged("2001:db8::9")));
-  EXPECT_TRUE(Told(managed("192.0.2.9")));
+  EXPECT_TRUE(Told(IsManaged("2001:db8::9", false)));
+  EXPECT_TRUE(Told(IsManaged("192.0.2.9", true)));
   watch_.reset();
   EXPECT_THAT(node_.Ip("neigh show dev up0"), Not(HasSubstr("managed")));
 }
