@@ -137,6 +137,7 @@ absl::Status Serve(const Options& options, const LoadedConfig& loaded,
   const auto begun = control.Begin(loaded);
   absl::Status status = begun.status();
   if (status.ok()) status = (*set)->Start();
+  if (status.ok()) control.AwaitGateways();
   std::unique_ptr<ControlServer> server;
   std::unique_ptr<MetricsServer> metrics;
   if (status.ok()) {

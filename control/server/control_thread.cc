@@ -5,6 +5,7 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "control/intent/defaults.h"
 #include "control/intent/machine.h"
 #include "control/intent/validate.h"
@@ -17,6 +18,9 @@ namespace {
 constexpr auto kPause = std::chrono::milliseconds(2);
 constexpr auto kLinkPeriod = std::chrono::milliseconds(20);
 constexpr auto kNeighbourPeriod = std::chrono::seconds(1);
+// A live gateway answers in milliseconds; a dead one must not keep the node
+// from starting.
+constexpr auto kGatewayPatience = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -57,25 +61,58 @@ absl::StatusOr<api::ChangeReply> ControlThread::Begin(
   return Change(loaded);
 }
 
+bool ControlThread::Step() {
+  std::deque<std::function<void()>> work;
+  bool observed = false;
+  {
+    std::unique_lock<std::mutex> lock(mutex_);
+    wake_.wait_for(lock, kPause, [this] {
+      return stopping_ || observed_ || !posted_.empty();
+    });
+    work.swap(posted_);
+    std::swap(observed, observed_);
+    if (stopping_ && work.empty()) return false;
+  }
+  for (const auto& item : work) item();
+  if (observed) Republish("the kernel's routes or neighbours changed");
+  TakeEvents();
+  WatchLinks();
+  KeepNeighbours();
+  return true;
+}
+
+std::vector<std::string> ControlThread::UnresolvedGateways() const {
+  std::vector<std::string> unresolved;
+  for (const auto& [ifindex, address] : compiler_.gateways()) {
+    const NeighbourEntry* entry =
+        FindNeighbour(*observation_, ifindex, address);
+    if (entry != nullptr && entry->usable()) continue;
+    for (const auto& [name, device] : uplinks_) {
+      // A pair or a TAP that godwit has just made: nobody is there yet.
+      const bool is_ours = device->spec.kind == DeviceSpec::Kind::kVeth ||
+                           device->spec.kind == DeviceSpec::Kind::kTap;
+      if (device->kernel_ifindex != ifindex || !device->link_up || is_ours) {
+        continue;
+      }
+      unresolved.push_back(absl::StrCat(address.ToString(), " (", name, ")"));
+    }
+  }
+  return unresolved;
+}
+
+void ControlThread::AwaitGateways() {
+  const Clock::time_point deadline = Clock::now() + kGatewayPatience;
+  std::vector<std::string> unresolved = UnresolvedGateways();
+  while (!unresolved.empty() && Clock::now() < deadline && Step()) {
+    unresolved = UnresolvedGateways();
+  }
+  if (unresolved.empty()) return;
+  Log("gateways that do not answer yet: ", absl::StrJoin(unresolved, ", "));
+}
+
 void ControlThread::Run(const std::function<void()>& stop_workers) {
   ready_ = true;
-  while (true) {
-    std::deque<std::function<void()>> work;
-    bool observed = false;
-    {
-      std::unique_lock<std::mutex> lock(mutex_);
-      wake_.wait_for(lock, kPause, [this] {
-        return stopping_ || observed_ || !posted_.empty();
-      });
-      work.swap(posted_);
-      std::swap(observed, observed_);
-      if (stopping_ && work.empty()) break;
-    }
-    for (const auto& item : work) item();
-    if (observed) Republish("the kernel's routes or neighbours changed");
-    TakeEvents();
-    WatchLinks();
-    KeepNeighbours();
+  while (Step()) {
   }
   ready_ = false;
   stop_workers();

@@ -41,6 +41,9 @@ class ControlThread final : public Node {
   // Opens the devices and publishes the first snapshot; the workers may be
   // started then. On the thread that will Run.
   absl::StatusOr<api::ChangeReply> Begin(const LoadedConfig& loaded);
+  // For the first second: until the gateways of links that are up are
+  // resolved, so that what comes next need not wait. The workers run already.
+  void AwaitGateways();
   // Until Stop; then all devices are closed. The workers are stopped in
   // between by `stop_workers`.
   void Run(const std::function<void()>& stop_workers);
@@ -134,7 +137,10 @@ class ControlThread final : public Node {
   std::vector<IpAddress> AddressesOf(const api::Config& full,
                                      const std::string& queue) const;
 
-  // What runs in between.
+  // What was posted, and what runs in between. False: to stop.
+  bool Step();
+  // "192.0.2.1 (wan0)", of links that are up and have a far end.
+  std::vector<std::string> UnresolvedGateways() const;
   void TakeEvents();
   void WatchLinks();
   void KeepNeighbours();

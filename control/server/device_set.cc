@@ -144,7 +144,10 @@ absl::Status DeviceSet::OpenTap(const api::Uplink& uplink, OpenDevice& device) {
   auto tap = EthPort::Open(spec, options);
   if (!tap.ok()) return tap.status();
   device.tap = *std::move(tap);
-  absl::Status status = device.tap->Start();
+  // Before it is up: the kernel can't ask for an IPv6 neighbour before its own
+  // link-local address is settled.
+  absl::Status status = KeepServiceAddressesQuiet(device.tap_name);
+  if (status.ok()) status = device.tap->Start();
   if (!status.ok()) return status;
   device.tap_mac = *options.mac;
   KernelUplink kernel;
@@ -159,9 +162,7 @@ absl::Status DeviceSet::OpenTap(const api::Uplink& uplink, OpenDevice& device) {
       kernel.gateways.push_back(*IpAddress::Parse(gateway));
     }
   }
-  status = KeepServiceAddressesQuiet(device.tap_name);
-  if (status.ok()) status = PlumbUplink(kernel);
-  return status;
+  return PlumbUplink(kernel);
 }
 
 absl::Status DeviceSet::OpenUplinkPort(const api::Uplink& uplink,

@@ -23,6 +23,46 @@ def node(request):
     yield w
 
 
+@pytest.mark.parametrize("kind", ["afpacket", "xdp"])
+def test_ready_means_that_a_live_gateway_is_resolved(kind):
+  with World(standard_config(kind, QUEUES), kind=kind) as node:
+    # As the kernel makes it: link-local addresses are checked for a second or two before they are used.
+    node.n.sysctl(net__ipv6__conf__default__accept_dad=1)
+    node.daemon.close()
+    begun = time.monotonic()
+    daemon = gw.Daemon(node.n, node.config)
+    try:
+      took, node.daemon = time.monotonic() - begun, daemon
+      assert {pk.V4.GW, pk.V6.GW} <= node.resolved(), node.ctl("neighbor", "list")
+      assert took < 3, f"ready after {took:.1f} s"
+    finally:
+      daemon.close()
+
+
+def test_a_gateway_that_comes_after_the_start_is_asked_again_soon():
+  with World(standard_config("veth", QUEUES), learn=False) as node:
+    node.n.sysctl(net__ipv6__conf__default__accept_dad=1)
+    node.restart()    # its far end, and so the gateway, is attached when it is ready
+    attached = time.monotonic()
+    while not {pk.V4.GW, pk.V6.GW} <= node.resolved():
+      assert time.monotonic() - attached < 0.7, node.ctl("neighbor", "list")
+
+
+def test_a_dead_gateway_does_not_stop_the_start():
+  with World(standard_config("afpacket", QUEUES), kind="afpacket") as node:
+    node.daemon.close()
+    node.up.close()
+    begun = time.monotonic()
+    daemon = gw.Daemon(node.n, node.config)
+    try:
+      took = time.monotonic() - begun
+      said = [line for line in daemon.log().splitlines() if "gateways" in line]
+      assert len(said) == 1 and pk.V4.GW in said[0] and pk.V6.GW in said[0], daemon.log()
+      assert took < 5
+    finally:
+      daemon.close()
+
+
 @pytest.mark.parametrize("node", ["veth", "afpacket", "xdp"], indirect=True)
 def test_sigterm_leaves_nothing_behind_and_a_restart_works(node):
   made = {"dns0", "dns1", "web0", "crawl0"} | ({"gw0"} if node.kind != "xdp" else set())

@@ -13,6 +13,7 @@ from harness.netns import Netns, veth
 from harness.wire import Wire
 
 GATEWAY_MAC = "02:00:00:00:00:01"
+GATEWAY = {pk.V4.GW: GATEWAY_MAC, pk.V6.GW: GATEWAY_MAC}
 UPLINKS = ("veth", "afpacket", "xdp")
 QUEUES = ("dns0", "dns1", "web0", "crawl0", "vip0", "deny0")
 live = []    # the worlds that conftest checks after each test
@@ -99,6 +100,7 @@ class World:
       self.w.sysctl(net__ipv6__conf__default__disable_ipv6=1, net__ipv6__conf__all__disable_ipv6=1)
       self._uplink_pair()
     self.allowed = Allowed.of(self.config)
+    self._attach_gateway()
     self.daemon = Daemon(self.n, self.config)
     self._stack.callback(self.daemon.close)
     self.attach()
@@ -129,20 +131,25 @@ class World:
     self.daemon.close()
     self.config = config or self.config
     self.allowed = Allowed.of(self.config)
+    self._attach_gateway()
     self.daemon = Daemon(self.n, self.config)
     self._stack.callback(self.daemon.close)
     self.attach()
 
   # -- the ends --------------------------------------------------------------------------------------------------
 
+  def _attach_gateway(self):
+    """Where the link is there before the daemon, so is the gateway."""
+    if self.kind in ("afpacket", "xdp"):
+      self.up = self._wire(self.w, "far0", GATEWAY_MAC, GATEWAY)
+      self.up.vlan = self.vlan
+
   def attach(self):
     """Opens the raw ends of every link of the running daemon."""
-    hosts = {pk.V4.GW: GATEWAY_MAC, pk.V6.GW: GATEWAY_MAC}
-    if self.kind in ("afpacket", "xdp"):
-      self.up = self._wire(self.w, "far0", GATEWAY_MAC, hosts)
-    else:
-      self._quiet(self.config["uplinks"][0]["device"].split(":")[1])
-      self.up = self._wire(self.n, self.config["uplinks"][0]["device"].split(":")[1], GATEWAY_MAC, hosts)
+    if not self.up:
+      far_end = self.config["uplinks"][0]["device"].split(":")[1]
+      self._quiet(far_end)
+      self.up = self._wire(self.n, far_end, GATEWAY_MAC, GATEWAY)
     self.up.vlan = self.vlan
     for i, q in enumerate(self.config["queues"]):
       kind, _, ifname = q["device"].partition(":")
@@ -191,13 +198,13 @@ class World:
     self._resolve_queues()
 
   def _resolve_gateways(self):
-    """The kernel asks for an IPv6 gateway once its own link-local address is settled."""
     end = time.monotonic() + 4
     wanted = set(self.config["uplinks"][0].get("gateway", []))
-    while wanted and time.monotonic() < end:
-      shown = str(self.ctl("neighbor", "list"))
-      wanted = {gateway for gateway in wanted if f"'{gateway}'" not in shown}
+    while not wanted <= self.resolved() and time.monotonic() < end:
       time.sleep(0.02)
+
+  def resolved(self):
+    return {n["address"] for n in self.ctl("neighbor", "list")["neighbors"] if n.get("mac")}
 
   def _resolve_queues(self):
     """godwit has asked each queue for the service addresses it serves: what comes from now on finds it resolved."""
