@@ -2,55 +2,20 @@
 #include "bpf/loader.h"
 
 #include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <drop.skel.h>
 #include <egress.skel.h>
 #include <steer.skel.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdarg>
-#include <cstdio>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "bpf/skeleton.h"
 #include "dataplane/net/check.h"
 
 namespace godwit {
 namespace {
-
-// The verifier says what it objects to at the end; before it is the walk.
-constexpr size_t kVerifierLogSize = 1U << 20;
-constexpr size_t kVerifierLogShown = 2000;
-
-// libbpf writes to stderr by default, expected failures too (a qdisc that is
-// already there). What matters of it is in our Status.
-int Silent(libbpf_print_level, const char*, va_list) { return 0; }
-
-// Options for a skeleton's open, with room for what the verifier says.
-class OpenOptions {
- public:
-  OpenOptions() : log_(kVerifierLogSize) {
-    libbpf_set_print(Silent);
-    options_.sz = sizeof(options_);
-    options_.kernel_log_buf = log_.data();
-    options_.kernel_log_size = log_.size();
-  }
-  const bpf_object_open_opts* get() const { return &options_; }
-
-  absl::Status Failed(int error, absl::string_view what) const {
-    absl::string_view log(log_.data());
-    if (log.size() > kVerifierLogShown) {
-      log.remove_prefix(log.size() - kVerifierLogShown);
-    }
-    return absl::ErrnoToStatus(
-        error, absl::StrCat(what, log.empty() ? "" : "; the verifier: ", log));
-  }
-
- private:
-  std::vector<char> log_;
-  bpf_object_open_opts options_ = {};
-};
 
 // One per-CPU element of u64 fields, summed.
 template <class Counters>
@@ -95,7 +60,7 @@ absl::StatusOr<std::unique_ptr<SteeringProgram>> SteeringProgram::Load() {
 }
 
 absl::Status SteeringProgram::LoadSteer() {
-  const OpenOptions options;
+  const SkeletonOptions options;
   steer_ = steer_bpf::open(options.get());
   if (steer_ == nullptr) return options.Failed(errno, "opening steer.bpf.c");
   const int error = steer_bpf::load(steer_);
@@ -104,7 +69,7 @@ absl::Status SteeringProgram::LoadSteer() {
 }
 
 absl::Status SteeringProgram::LoadEgress() {
-  const OpenOptions options;
+  const SkeletonOptions options;
   egress_ = egress_bpf::open(options.get());
   if (egress_ == nullptr) return options.Failed(errno, "opening egress.bpf.c");
   int error = bpf_map__reuse_fd(egress_->maps.steer_config,
@@ -177,7 +142,7 @@ absl::StatusOr<EgressCounters> SteeringProgram::egress_counters() const {
 
 absl::StatusOr<std::unique_ptr<IngressDrop>> IngressDrop::Attach(
     const std::string& interface_name) {
-  const OpenOptions options;
+  const SkeletonOptions options;
   drop_bpf* drop = drop_bpf::open(options.get());
   if (drop == nullptr) return options.Failed(errno, "opening drop.bpf.c");
   const int error = drop_bpf::load(drop);
