@@ -83,7 +83,8 @@ class Pipeline {
   void Drain(uint32_t sent, const Arrived& arrived);
   void TurnByStage(DeviceId device, StageClocks& clocks);
 
-  Lanes& lanes_ = Lanes::Get();  // first: starts the EAL, which knows the TSC
+  // First: starts the EAL, which knows the TSC.
+  Lanes& lanes_ = Lanes::Get(Lanes::Pages::kHugeIfFree);
   TickClock clock_;
   Publisher publisher_{1};
   Ownership ownership_{1, 0x5eed};

@@ -6,6 +6,7 @@
 #include <rte_ethdev.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -17,15 +18,28 @@ namespace {
 
 // As the daemon's (mbuf_pool.h).
 constexpr uint16_t kDataRoom = 2176;
+constexpr unsigned kMemoryMib = 256;
 
-void StartOwnEal() {
+bool HugePagesAreFree() {
+  std::ifstream file(
+      "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
+  unsigned pages = 0;
+  return file >> pages && pages * 2 >= 2 * kMemoryMib;
+}
+
+void StartOwnEal(Lanes::Pages pages) {
+  const bool huge = pages == Lanes::Pages::kHugeIfFree && HugePagesAreFree();
   const std::string prefix = "walk" + std::to_string(getpid());
   std::vector<std::string> words = {
-      "walk",        "--no-huge",   "-m",
-      "256",         "--no-pci",    "-l",
-      "0",           "--no-shconf", "--no-telemetry",
-      "--log-level", "error",       "--file-prefix",
-      prefix};
+      "walk",           "-m",          std::to_string(kMemoryMib),
+      "--no-pci",       "-l",          "0",
+      "--no-telemetry", "--log-level", "error",
+      "--file-prefix",  prefix};
+  if (huge) {
+    words.push_back("--in-memory");
+  } else {
+    words.insert(words.end(), {"--no-huge", "--no-shconf"});
+  }
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   GODWIT_CHECK(rte_eal_init(static_cast<int>(argv.size()), argv.data()) >= 0);
@@ -41,13 +55,13 @@ rte_ring* MakeRing(const std::string& name) {
 
 }  // namespace
 
-Lanes& Lanes::Get() {
-  static Lanes* const lanes = new Lanes;  // lives as long as the EAL
+Lanes& Lanes::Get(Pages pages) {
+  static Lanes* const lanes = new Lanes(pages);  // lives as long as the EAL
   return *lanes;
 }
 
-Lanes::Lanes() {
-  StartOwnEal();
+Lanes::Lanes(Pages pages) {
+  StartOwnEal(pages);
   pool_ = rte_pktmbuf_pool_create("walk", kBuffers, 0, sizeof(PacketTag),
                                   kDataRoom, SOCKET_ID_ANY);
   GODWIT_CHECK(pool_ != nullptr);

@@ -19,8 +19,13 @@ class Lanes {
   static constexpr unsigned kRingSize = 1024;
   static constexpr unsigned kBuffers = 4095;
 
-  // Starts the EAL when first called. Aborts where it can't.
-  static Lanes& Get();
+  // What buffers lie in. Tests run side by side on ordinary pages; what is
+  // timed takes huge ones, as a node has them, where enough are free.
+  enum class Pages { kOrdinary, kHugeIfFree };
+
+  // Starts the EAL when first called, then as `pages` says. Aborts where it
+  // can't.
+  static Lanes& Get(Pages pages = Pages::kOrdinary);
 
   // `device` is in [0, kDevices), `lane` in [0, kLanes).
   uint16_t eth_port(unsigned device) const { return ends_[device].eth_port; }
@@ -37,7 +42,7 @@ class Lanes {
   unsigned buffers_in_use() const { return rte_mempool_in_use_count(pool_); }
 
  private:
-  Lanes();
+  explicit Lanes(Pages pages);
 
   struct Ends {
     uint16_t eth_port = 0;
