@@ -48,26 +48,6 @@ std::optional<IpAddress> IpAddress::Parse(std::string_view text) {
   return std::nullopt;
 }
 
-bool IpAddress::IsMulticast() const {
-  return IsV4() ? (bytes[12] & 0xf0) == 0xe0 : bytes[0] == 0xff;
-}
-
-bool IpAddress::IsLinkLocal() const {
-  if (IsV4()) return bytes[12] == 169 && bytes[13] == 254;
-  return bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80;
-}
-
-bool IpAddress::IsLoopback() const {
-  if (IsV4()) return bytes[12] == 127;
-  IpAddress one;
-  one.bytes[15] = 1;
-  return *this == one;
-}
-
-bool IpAddress::IsUnspecified() const {
-  return IsZero() || (IsV4() && V4Wire() == 0);
-}
-
 std::string IpAddress::ToString() const {
   char text[INET6_ADDRSTRLEN];
   if (IsV4()) {

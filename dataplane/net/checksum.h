@@ -90,8 +90,9 @@ class ChecksumDelta {
 // with any other delta the result is 0 to 0xfffe. UDP's callers write 0xffff
 // for 0 (RFC 768).
 constexpr uint16_t ApplyDelta(uint16_t checksum, uint16_t delta) {
-  return static_cast<uint16_t>(
-      ~FoldSum(uint64_t{static_cast<uint16_t>(~checksum)} + delta));
+  // Of two 16-bit words: folded once.
+  const uint32_t sum = uint32_t{static_cast<uint16_t>(~checksum)} + delta;
+  return static_cast<uint16_t>(~(sum + (sum >> 16)));
 }
 
 // The delta of the opposite rewrite.

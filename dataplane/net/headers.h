@@ -98,6 +98,12 @@ inline constexpr uint8_t kTcpRst = 0x04;
 inline constexpr uint8_t kTcpPsh = 0x08;
 inline constexpr uint8_t kTcpAck = 0x10;
 
+// TCP-12: none of them, SYN and FIN, or SYN and RST.
+constexpr bool TcpFlagsAreBad(uint8_t flags) {
+  const bool none = (flags & (kTcpSyn | kTcpFin | kTcpRst | kTcpAck)) == 0;
+  return none || ((flags & kTcpSyn) != 0 && (flags & (kTcpFin | kTcpRst)) != 0);
+}
+
 struct [[gnu::packed]] TcpHeader {  // RFC 9293
   Be16 source;
   Be16 destination;

@@ -40,11 +40,7 @@ ParseError ReadTcp(const uint8_t* frame, size_t l4_size, PacketView& view) {
     return view.fragment == FragmentKind::kFirst ? ParseError::kFragTiny
                                                  : ParseError::kTcpDoff;
   }
-  const bool syn = (view.l4_flags & kTcpSyn) != 0;
-  const bool none =
-      (view.l4_flags & (kTcpSyn | kTcpFin | kTcpRst | kTcpAck)) == 0;
-  view.bad_tcp_flags =
-      none || (syn && (view.l4_flags & (kTcpFin | kTcpRst)) != 0);
+  view.bad_tcp_flags = TcpFlagsAreBad(view.l4_flags);
   return ParseError::kNone;
 }
 
@@ -126,7 +122,10 @@ ParseError ParseIpv4(const uint8_t* frame, size_t readable, size_t frame_size,
   if (l3 + total > frame_size || l3 + header > readable) {
     return ParseError::kIp4Trunc;
   }
-  if (FoldSum(AddBytes(0, ip, header)) != 0xffff) return ParseError::kIp4Csum;
+  const uint64_t sum = header == sizeof(Ipv4Header)
+                           ? AddBytes(0, ip, sizeof(Ipv4Header))
+                           : AddBytes(0, ip, header);
+  if (FoldSum(sum) != 0xffff) return ParseError::kIp4Csum;
   view.l3_size = static_cast<uint16_t>(total);
   view.l4_offset = static_cast<uint16_t>(l3 + header);
   view.protocol = ip->protocol;
@@ -142,7 +141,7 @@ ParseError ParseIpv4(const uint8_t* frame, size_t readable, size_t frame_size,
                       total - header);
     if (error != ParseError::kNone) return error;
   }
-  return ReadL4(frame, readable, view);
+  return ParseError::kNone;
 }
 
 // The chain of extension headers, and what the fragment header among them says.
@@ -195,10 +194,12 @@ ParseError ParseIpv6(const uint8_t* frame, size_t readable, size_t frame_size,
     return ParseError::kIp6Mapped;
   }
   view.l3_size = static_cast<uint16_t>(sizeof(Ipv6Header) + payload);
-  const ParseError error =
-      ReadExtensions(frame, readable, ip->next_header, view);
-  if (error != ParseError::kNone) return error;
-  return ReadL4(frame, readable, view);
+  if (ip->next_header == kProtoTcp || ip->next_header == kProtoUdp) {
+    view.protocol = ip->next_header;
+    view.l4_offset = static_cast<uint16_t>(l3 + sizeof(Ipv6Header));
+    return ParseError::kNone;
+  }
+  return ReadExtensions(frame, readable, ip->next_header, view);
 }
 
 }  // namespace
@@ -226,8 +227,9 @@ ParseError ParseIp(const uint8_t* frame, size_t readable, size_t frame_size,
   view.kind = FrameKind::kIp;
   view.is_v4 = is_v4;
   view.l3_offset = static_cast<uint16_t>(l3_offset);
-  return is_v4 ? ParseIpv4(frame, readable, frame_size, view)
-               : ParseIpv6(frame, readable, frame_size, view);
+  const ParseError error = is_v4 ? ParseIpv4(frame, readable, frame_size, view)
+                                 : ParseIpv6(frame, readable, frame_size, view);
+  return error == ParseError::kNone ? ReadL4(frame, readable, view) : error;
 }
 
 ParseError ParseFrame(const uint8_t* frame, size_t readable, size_t frame_size,
@@ -250,11 +252,9 @@ ParseError ParseFrame(const uint8_t* frame, size_t readable, size_t frame_size,
     }
   }
   view.l3_offset = static_cast<uint16_t>(at);
-  if (type == kEtherTypeIpv4) {
-    return ParseIp(frame, readable, frame_size, at, true, view);
-  }
-  if (type == kEtherTypeIpv6) {
-    return ParseIp(frame, readable, frame_size, at, false, view);
+  const bool is_v4 = type == kEtherTypeIpv4;
+  if (is_v4 || type == kEtherTypeIpv6) {
+    return ParseIp(frame, readable, frame_size, at, is_v4, view);
   }
   view.kind = type == kEtherTypeArp ? FrameKind::kArp : FrameKind::kOther;
   return ParseError::kNone;

@@ -22,7 +22,7 @@ inline constexpr DeviceId kNoDevice = 0;
 using AdjacencyId = uint16_t;
 inline constexpr AdjacencyId kNoAdjacency = 0;
 
-struct Adjacency {
+struct alignas(64) Adjacency {
   DeviceId device = kNoDevice;  // kNoDevice: this number is not in use
   bool resolved = false;
   uint8_t header_size = 14;          // 14, or 18 with a VLAN tag

@@ -52,7 +52,7 @@ struct Device {
 };
 
 // A service queue as the workers use it, by QueueId.
-struct ServiceQueue {
+struct alignas(64) ServiceQueue {
   bool in_use = false;
   bool alive = false;      // takes new flows
   bool reachable = false;  // keeps those it has, drained or not

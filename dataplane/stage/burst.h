@@ -35,7 +35,9 @@ enum class Route : uint8_t {
   kTransmit,   // handed over as a finished frame: the txq is ours
 };
 
-// What goes with an mbuf when it waits or is handed over: its private area.
+// What goes with an mbuf that stays longer than its burst (it waits, goes round
+// or is handed over): its private area. Written then, and no sooner: it is a
+// cache line of its own.
 struct PacketTag {
   DeviceId device = kNoDevice;  // received from; kTransmit: sent to
   Route route = Route::kReceived;
@@ -57,7 +59,7 @@ inline PacketTag& TagOf(rte_mbuf* mbuf) {
   return *static_cast<PacketTag*>(rte_mbuf_to_priv(mbuf));
 }
 
-struct Meta {
+struct alignas(64) Meta {
   FlowKey key;
   uint64_t hash = 0;
   Flow* flow = nullptr;
@@ -73,9 +75,25 @@ struct Meta {
   ServiceId service = kNoService;
   bool lookup = false;                 // `key` names a flow, if there is one
   bool source_may_be_service = false;  // egress guard: a reply, or `vip`
+  bool tagged = false;                 // the mbuf has its PacketTag
+  uint32_t candidate = 0;              // FlowTable::PrefetchFlow's, of `hash`
 
   bool undecided() const { return verdict == Verdict::kUndecided; }
 };
+
+static_assert(sizeof(Meta) == 128, "two cache lines a packet");
+
+// The tag of a packet that is about to leave its burst.
+inline PacketTag& Tag(rte_mbuf* mbuf, Meta& meta) {
+  PacketTag& tag = TagOf(mbuf);
+  if (!meta.tagged) {
+    tag = PacketTag{};
+    tag.device = meta.in;
+    meta.tagged = true;
+  }
+  tag.route = meta.route;
+  return tag;
+}
 
 struct Burst {
   // 32 to 256 measured alike on veth; 64 is where memif levels off.

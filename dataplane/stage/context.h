@@ -24,6 +24,11 @@ struct TxBatch {
   uint16_t count = 0;
   std::array<rte_mbuf*, Burst::kMax> mbuf;
   std::array<Verdict, Burst::kMax> verdict;  // what each counts as if it goes
+
+  void Add(rte_mbuf* frame, Verdict counts_as) {
+    mbuf[count] = frame;
+    verdict[count++] = counts_as;
+  }
 };
 
 // Packets that go round once more within the turn: to a service of this node.

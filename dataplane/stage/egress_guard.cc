@@ -17,10 +17,9 @@ bool SourceMayLeave(const Snapshot& snapshot, const IpAddress& source,
          (source.IsLinkLocal() || (source.IsZero() && !source.IsV4()));
 }
 
-}  // namespace
-
-bool MayLeave(const Snapshot& snapshot, const uint8_t* frame, size_t readable,
-              MayHave sources) {
+// Inline: GuardEgress asks it of every frame for an uplink.
+inline bool FrameMayLeave(const Snapshot& snapshot, const uint8_t* frame,
+                          size_t readable, MayHave sources) {
   size_t at = sizeof(EthHeader);
   if (readable < at) return false;
   uint16_t type = reinterpret_cast<const EthHeader*>(frame)->ether_type.host();
@@ -46,6 +45,13 @@ bool MayLeave(const Snapshot& snapshot, const uint8_t* frame, size_t readable,
   return false;
 }
 
+}  // namespace
+
+bool MayLeave(const Snapshot& snapshot, const uint8_t* frame, size_t readable,
+              MayHave sources) {
+  return FrameMayLeave(snapshot, frame, readable, sources);
+}
+
 MayHave SourcesOf(const Meta& meta) {
   if (meta.action == Action::kFromKernel) return MayHave::kKernel;
   return meta.source_may_be_service ? MayHave::kUnicastOrService
@@ -57,8 +63,8 @@ void GuardEgress(const Snapshot& snapshot, Burst& burst) {
     Meta& meta = burst.meta[i];
     if (meta.verdict != Verdict::kSent) continue;
     rte_mbuf* mbuf = burst.mbuf[i];
-    if (!MayLeave(snapshot, FrameOf(mbuf), rte_pktmbuf_data_len(mbuf),
-                  SourcesOf(meta))) {
+    if (!FrameMayLeave(snapshot, FrameOf(mbuf), rte_pktmbuf_data_len(mbuf),
+                       SourcesOf(meta))) [[unlikely]] {
       meta.verdict = Verdict::kLeakPrevented;
     }
   }

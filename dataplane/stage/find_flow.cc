@@ -8,9 +8,6 @@
 namespace godwit {
 namespace {
 
-// An inbound UDP or ICMP flow that nobody answered is forgotten sooner.
-constexpr uint32_t kUnansweredTicks = 300;
-
 bool FromClient(const Flow& flow, const Meta& meta) {
   const bool from_uplink = meta.key.side == kUplinkSide;
   return (flow.kind == FlowKind::kInbound) == from_uplink;
@@ -72,18 +69,6 @@ void DecideByFlow(const Snapshot& snapshot, Meta& meta) {
 
 }  // namespace
 
-uint32_t TimeoutOf(const FlowTimeouts& timeouts, const Flow& flow) {
-  if (flow.protocol == kProtoTcp) {
-    return TcpTimeoutOf(flow.tcp_state) == TcpTimeout::kEstablished
-               ? timeouts.tcp_established
-               : timeouts.tcp_transitory;
-  }
-  const uint32_t timeout =
-      flow.protocol == kProtoUdp ? timeouts.udp : timeouts.icmp;
-  const bool short_lived = flow.kind == FlowKind::kInbound && !flow.answered;
-  return short_lived && timeout > kUnansweredTicks ? kUnansweredTicks : timeout;
-}
-
 void UseFlow(const Snapshot& snapshot, Context& context, Meta& meta) {
   Flow& flow = *meta.flow;
   const bool from_client = FromClient(flow, meta);
@@ -144,7 +129,7 @@ void SteerToOwner(const Snapshot& snapshot, Context& context, Burst& burst) {
     const unsigned owner =
         OwnerOf(snapshot, *context.ownership, meta, context.worker);
     if (owner == context.worker) continue;
-    TagOf(burst.mbuf[i]).route = meta.route;
+    Tag(burst.mbuf[i], meta);
     HandOver(burst.mbuf[i], owner, context);
     meta.verdict = Verdict::kHandedOver;
   }
@@ -155,18 +140,8 @@ void FindFlow(const Snapshot& snapshot, Context& context, Burst& burst) {
   for (uint16_t i = 0; i < burst.count; ++i) {
     Meta& meta = burst.meta[i];
     if (!meta.lookup || !meta.undecided()) continue;
-    meta.hash = flows.HashOf(meta.key);
-    flows.PrefetchBucket(meta.hash);
-  }
-  for (uint16_t i = 0; i < burst.count; ++i) {
-    Meta& meta = burst.meta[i];
-    if (!meta.lookup || !meta.undecided()) continue;
-    flows.PrefetchFlow(meta.hash);
-  }
-  for (uint16_t i = 0; i < burst.count; ++i) {
-    Meta& meta = burst.meta[i];
-    if (!meta.lookup || !meta.undecided()) continue;
-    meta.flow = flows.Find(meta.hash, meta.key, context.now);
+    meta.flow =
+        flows.FindPrefetched(meta.candidate, meta.hash, meta.key, context.now);
     if (meta.flow == nullptr) continue;
     if (meta.flow->epoch != snapshot.epoch &&
         !JudgeAgain(snapshot, flows, *meta.flow)) [[unlikely]] {

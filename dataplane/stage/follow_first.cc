@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "dataplane/stage/follow_first.h"
 
+#include "dataplane/stage/find_flow.h"
 #include "dataplane/stage/tx.h"
 
 namespace godwit {
 namespace {
 
-void Adopt(const PacketTag& tag, Meta& meta) {
+void Adopt(const PacketTag& tag, const FlowTable& flows, Meta& meta) {
   const bool inward = meta.key.side == kUplinkSide;
   meta.key.local_l4port = inward ? tag.destination_l4port : tag.source_l4port;
   meta.key.remote_l4port = inward ? tag.source_l4port : tag.destination_l4port;
   meta.key.protocol = tag.protocol;
   meta.view.protocol = tag.protocol;
   meta.lookup = (tag.first & kFirstHasL4Ports) != 0;
+  SendForBucket(flows, meta);
+  SendForFlow(flows, meta);
 }
 
 void Mark(const Fragments::First& first, uint16_t fresh_id, PacketTag& tag) {
@@ -37,8 +40,7 @@ FlowKey DatagramOf(const Meta& meta) {
 void See(Context& context, rte_mbuf* mbuf, const FlowKey& datagram,
          Meta& meta) {
   const PacketView& view = meta.view;
-  PacketTag& tag = TagOf(mbuf);
-  tag.route = meta.route;
+  PacketTag& tag = Tag(mbuf, meta);
   Fragments::First first;
   first.source_l4port = view.source_l4port;
   first.destination_l4port = view.destination_l4port;
@@ -56,7 +58,7 @@ void See(Context& context, rte_mbuf* mbuf, const FlowKey& datagram,
   switch (answer) {
     case Fragments::Answer::kKnown:
       Mark(known, fresh_id, tag);
-      Adopt(tag, meta);
+      Adopt(tag, *context.flows, meta);
       if (known.is_icmp_error) meta.verdict = Verdict::kDropIcmpFrag;
       context.fragments.TakeReleased([&](rte_mbuf* released) {
         Mark(known, fresh_id, TagOf(released));
@@ -92,8 +94,8 @@ void FollowFirst(const Snapshot& snapshot, Context& context, Burst& burst) {
       continue;
     }
     rte_mbuf* mbuf = burst.mbuf[i];
-    if ((TagOf(mbuf).first & kFirstKnown) != 0) {
-      Adopt(TagOf(mbuf), meta);
+    if (meta.tagged && (TagOf(mbuf).first & kFirstKnown) != 0) {
+      Adopt(TagOf(mbuf), *context.flows, meta);
       continue;
     }
     const bool ours =
@@ -106,7 +108,7 @@ void FollowFirst(const Snapshot& snapshot, Context& context, Burst& burst) {
         context.ownership->OfDatagram(meta.key.local, meta.key.remote,
                                       meta.view.fragment_id, datagram.protocol);
     if (owner != context.worker) {
-      TagOf(mbuf).route = meta.route;
+      Tag(mbuf, meta);
       HandOver(mbuf, owner, context);
       meta.verdict = Verdict::kHandedOver;
       continue;

@@ -328,7 +328,7 @@ void HandleIcmpError(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
   const unsigned owner =
       OwnerOf(snapshot, *context.ownership, meta, context.worker);
   if (owner != context.worker) {
-    TagOf(mbuf).route = meta.route;
+    Tag(mbuf, meta);
     HandOver(mbuf, owner, context);
     meta.verdict = Verdict::kHandedOver;
     return;

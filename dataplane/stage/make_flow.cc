@@ -187,7 +187,7 @@ bool GoesToOriginatedOwner(const Snapshot& snapshot, Context& context,
   }
   const unsigned owner = context.ownership->OfInternalEndpoint(meta.key);
   if (owner == context.worker) return false;
-  TagOf(mbuf).route = Route::kOriginate;
+  Tag(mbuf, meta).route = Route::kOriginate;
   HandOver(mbuf, owner, context);
   meta.verdict = Verdict::kHandedOver;
   return true;

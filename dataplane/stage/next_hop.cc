@@ -6,18 +6,12 @@
 namespace godwit {
 namespace {
 
-bool IsResolved(const Snapshot& snapshot, AdjacencyId id) {
-  return id != kNoAdjacency && id < snapshot.adjacencies.size() &&
-         snapshot.adjacencies[id].resolved;
-}
-
 // The packet stays as it came until somebody says who has `address`.
 void WaitFor(const Snapshot& snapshot, DeviceId device,
              const IpAddress& address, Context& context, rte_mbuf* mbuf,
              Meta& meta) {
-  PacketTag& tag = TagOf(mbuf);
+  PacketTag& tag = Tag(mbuf, meta);
   if (tag.since == 0) tag.since = context.now;
-  tag.route = meta.route;
   if (context.now - tag.since > WaitingRoom::kPatience) {
     meta.verdict = Verdict::kDropNeighborFailed;
     return;
@@ -48,11 +42,6 @@ void ToUplink(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
   if (meta.side == Side::kKernel) {
     // The kernel has chosen the next hop; its link header stays.
     meta.out = snapshot.devices[meta.in].peer;
-    return;
-  }
-  if (flow != nullptr && IsResolved(snapshot, flow->to_uplink)) [[likely]] {
-    meta.adjacency = flow->to_uplink;
-    meta.out = snapshot.adjacencies[meta.adjacency].device;
     return;
   }
   const IpAddress& destination = meta.key.remote;
@@ -92,10 +81,6 @@ void ToQueue(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
   meta.out = queue->device;
   if (queue->device == kNoDevice) {  // it is being opened anew
     meta.verdict = Verdict::kDropDeviceGone;
-    return;
-  }
-  if (IsResolved(snapshot, queue->far_end)) {
-    meta.adjacency = queue->far_end;
     return;
   }
   // An originator is where it sent from.
@@ -144,8 +129,8 @@ NextHopChoice ChooseNextHop(const Snapshot& snapshot,
   return choice;
 }
 
-void FindNextHop(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
-                 Meta& meta) {
+void FindNextHopAnew(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
+                     Meta& meta) {
   switch (meta.action) {
     case Action::kToUplink:
     case Action::kTranslateOut:

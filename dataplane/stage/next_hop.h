@@ -19,11 +19,39 @@ struct NextHopChoice {
 NextHopChoice ChooseNextHop(const Snapshot& snapshot,
                             const IpAddress& destination, uint64_t hash);
 
+inline bool IsResolved(const Snapshot& snapshot, AdjacencyId id) {
+  return id != kNoAdjacency && id < snapshot.adjacencies.size() &&
+         snapshot.adjacencies[id].resolved;
+}
+
+// The same, where neither the flow nor the queue knows the way.
+void FindNextHopAnew(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
+                     Meta& meta);
+
 // Fills `out` and `adjacency` of a packet whose action is decided. It may end
 // as a drop (no route), or be held: then it waits for a neighbour and is tried
 // again from the start.
-void FindNextHop(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
-                 Meta& meta);
+inline void FindNextHop(const Snapshot& snapshot, Context& context,
+                        rte_mbuf* mbuf, Meta& meta) {
+  const bool to_uplink =
+      meta.action == Action::kToUplink || meta.action == Action::kTranslateOut;
+  const bool to_queue =
+      meta.action == Action::kToQueue || meta.action == Action::kTranslateIn;
+  if (to_uplink && meta.flow != nullptr && meta.side != Side::kKernel &&
+      IsResolved(snapshot, meta.flow->to_uplink)) [[likely]] {
+    meta.adjacency = meta.flow->to_uplink;
+    meta.out = snapshot.adjacencies[meta.adjacency].device;
+    return;
+  }
+  const ServiceQueue* queue = to_queue ? snapshot.Queue(meta.queue) : nullptr;
+  if (queue != nullptr && queue->device != kNoDevice &&
+      IsResolved(snapshot, queue->far_end)) [[likely]] {
+    meta.adjacency = queue->far_end;
+    meta.out = queue->device;
+    return;
+  }
+  FindNextHopAnew(snapshot, context, mbuf, meta);
+}
 
 }  // namespace godwit
 

@@ -63,28 +63,29 @@ void WriteL4Port(uint8_t* l4, const PacketView& view, bool source,
 // Many sources become one, so what they called their datagrams may clash at
 // the other end (FRG-09, RFC 6864 5.3.1): what is fragmented, or is about to
 // be, gets a new name. Whole datagrams keep theirs (MAP-21).
-void Rename(uint8_t* frame, const PacketView& view, const PacketTag& tag,
-            bool cut, Context& context) {
-  const bool known = (tag.first & kFirstKnown) != 0;
+void Rename(rte_mbuf* mbuf, const Meta& meta, Context& context) {
+  const PacketView& view = meta.view;
+  uint8_t* frame = FrameOf(mbuf);
+  const bool known = meta.tagged && (TagOf(mbuf).first & kFirstKnown) != 0;
   if (view.is_v4) {
     auto* ip = reinterpret_cast<Ipv4Header*>(frame + view.l3_offset);
-    if (view.fragment == FragmentKind::kWhole && !cut) return;
-    const Be16 fresh(known ? tag.fresh_id : context.fragments.NextId());
+    const Be16 fresh(known ? TagOf(mbuf).fresh_id : context.fragments.NextId());
     ChecksumDelta delta;
     delta.Remove16(ip->id.wire());
     delta.Add16(fresh.wire());
     ip->id = fresh;
     ip->checksum = ApplyDelta(ip->checksum, delta.value());
-  } else if (view.fragment != FragmentKind::kWhole && known) {
+  } else if (known) {
     auto* fragment =
         reinterpret_cast<Ipv6FragmentHeader*>(frame + view.fragment_field);
-    fragment->id = Be32(tag.fresh_id);
+    fragment->id = Be32(TagOf(mbuf).fresh_id);
   }
 }
 
-// The flow's translation, one way or the other (MAP-21: nothing else).
+// The flow's translation, one way or the other (MAP-21: nothing else). `cut`:
+// it is about to be fragmented.
 void Translate(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
-               const Meta& meta) {
+               const Meta& meta, bool cut) {
   const Flow& flow = *meta.flow;
   const PacketView& view = meta.view;
   const bool out = meta.action == Action::kTranslateOut;
@@ -93,8 +94,9 @@ void Translate(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
       out ? snapshot.nat->unicast[flow.unicast] : flow.local;
   const uint16_t l3_delta = out ? flow.l3_delta : NegateDelta(flow.l3_delta);
   WriteAddress(frame + view.l3_offset, view.is_v4, out, address, l3_delta);
-  const bool cut = MayFragment(mbuf, view, snapshot.devices[meta.out].mtu);
-  if (out) Rename(frame, view, TagOf(mbuf), cut, context);
+  if (out && (cut || view.fragment != FragmentKind::kWhole)) [[unlikely]] {
+    Rename(mbuf, meta, context);
+  }
   if (!view.HasL4()) return;
   uint8_t* l4 = frame + view.l4_offset;
   WriteL4Port(l4, view, out, out ? flow.external_l4port : flow.local_l4port);
@@ -160,8 +162,8 @@ bool LinkFromKernel(const Snapshot& snapshot, rte_mbuf* mbuf, Meta& meta) {
 }
 
 bool LinkToAdjacency(const Snapshot& snapshot, rte_mbuf* mbuf, Meta& meta) {
-  const uint16_t type = EtherTypeOf(FrameOf(mbuf), meta.view);
   if (meta.adjacency == kNoAdjacency) {
+    const uint16_t type = EtherTypeOf(FrameOf(mbuf), meta.view);
     // An originator without a known far end: where it sent from.
     uint8_t* frame = ResizeLink(mbuf, meta, sizeof(EthHeader));
     if (frame == nullptr) return false;
@@ -173,6 +175,13 @@ bool LinkToAdjacency(const Snapshot& snapshot, rte_mbuf* mbuf, Meta& meta) {
     return true;
   }
   const Adjacency& next = snapshot.adjacencies[meta.adjacency];
+  if (next.header_size == sizeof(EthHeader) &&
+      meta.view.l3_offset == sizeof(EthHeader)) [[likely]] {
+    // The type stays where it is.
+    std::memcpy(FrameOf(mbuf), next.header.data(), 2 * sizeof(MacAddress));
+    return true;
+  }
+  const uint16_t type = EtherTypeOf(FrameOf(mbuf), meta.view);
   uint8_t* frame = ResizeLink(mbuf, meta, next.header_size);
   if (frame == nullptr) return false;
   std::memcpy(frame, next.header.data(), next.header_size - 2U);
@@ -209,14 +218,22 @@ bool TakeHop(uint8_t* l3, bool is_v4) {
   return true;
 }
 
-// Too big for where it goes, or at the end of its hops: the sender is told.
-void CheckRoom(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
-               Meta& meta) {
-  const bool loops = meta.flow != nullptr &&
-                     meta.flow->to_uplink == kLoopAdjacency &&
-                     meta.verdict == Verdict::kSent;
-  if (loops || meta.route == Route::kLoop || meta.route == Route::kLoopReply) {
-    return;
+bool GoesRound(const Meta& meta) {
+  return meta.verdict == Verdict::kSent && meta.flow != nullptr &&
+         meta.flow->to_uplink == kLoopAdjacency;
+}
+
+// Whether a packet fits its next link; kCut: in pieces.
+enum class Fit : uint8_t { kWhole, kCut, kNot };
+
+// Too big for where it goes, or at the end of its hops: the sender is told,
+// and the verdict is a drop.
+Fit CheckRoom(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
+              Meta& meta) {
+  if (GoesRound(meta)) return Fit::kWhole;
+  const Device& out = snapshot.devices[meta.out];
+  if (meta.route == Route::kLoop || meta.route == Route::kLoopReply) {
+    return MayFragment(mbuf, meta.view, out.mtu) ? Fit::kCut : Fit::kWhole;
   }
   const Device& in = snapshot.devices[meta.in];
   if (in.hop == Hop::kRouter && meta.side != Side::kKernel &&
@@ -227,20 +244,20 @@ void CheckRoom(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
         SendIcmpError(mbuf, meta, ErrorKind::kTimeExceeded,
                       OwnAddressFor(snapshot, meta), 0, context);
       }
-      return;
+      return Fit::kNot;
     }
   }
-  if (meta.verdict == Verdict::kPunted) return;
-  const Device& out = snapshot.devices[meta.out];
+  if (meta.verdict == Verdict::kPunted) return Fit::kWhole;
   if (meta.view.l3_size <= out.mtu) [[likely]] {
-    return;
+    return Fit::kWhole;
   }
-  if (MayFragment(mbuf, meta.view, out.mtu)) return;  // cut when it is finished
+  if (MayFragment(mbuf, meta.view, out.mtu)) return Fit::kCut;
   meta.verdict = Verdict::kDropMtuExceeded;
   if (context.errors.Take(context.now)) {
     SendIcmpError(mbuf, meta, ErrorKind::kPacketTooBig,
                   OwnAddressFor(snapshot, meta), out.mtu, context);
   }
+  return Fit::kNot;
 }
 
 // The source of every piece is that of the whole, which is looked at here:
@@ -258,7 +275,7 @@ void CutAndSend(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
 
 // To the other end inside this node. The link header is of no more use.
 void GoRound(rte_mbuf* mbuf, Context& context, Meta& meta) {
-  PacketTag& tag = TagOf(mbuf);
+  PacketTag& tag = Tag(mbuf, meta);
   tag.route =
       meta.action == Action::kTranslateOut ? Route::kLoop : Route::kLoopReply;
   tag.since = 0;
@@ -277,19 +294,18 @@ void Rewrite(const Snapshot& snapshot, Context& context, Burst& burst) {
                        meta.verdict == Verdict::kSent ||
                        meta.verdict == Verdict::kPunted;
     if (!moves) continue;
+    Fit fit = Fit::kWhole;
     if (meta.view.kind == FrameKind::kIp) {
-      CheckRoom(snapshot, context, mbuf, meta);
-      if (IsDrop(meta.verdict)) continue;
+      fit = CheckRoom(snapshot, context, mbuf, meta);
+      if (fit == Fit::kNot) continue;
     }
     const bool translates = meta.action == Action::kTranslateOut ||
                             meta.action == Action::kTranslateIn;
     // An error about a flow has been rewritten with its quote.
     if (translates && !IsError(meta)) {
-      Translate(snapshot, context, mbuf, meta);
+      Translate(snapshot, context, mbuf, meta, fit == Fit::kCut);
     }
-    const bool loops = meta.verdict == Verdict::kSent && meta.flow != nullptr &&
-                       meta.flow->to_uplink == kLoopAdjacency;
-    if (loops) {
+    if (GoesRound(meta)) {
       GoRound(mbuf, context, meta);
       continue;
     }
@@ -297,8 +313,7 @@ void Rewrite(const Snapshot& snapshot, Context& context, Burst& burst) {
       meta.verdict = Verdict::kDropMbufRoom;
       continue;
     }
-    if (meta.verdict != Verdict::kPunted &&
-        MayFragment(mbuf, meta.view, snapshot.devices[meta.out].mtu)) {
+    if (fit == Fit::kCut) [[unlikely]] {
       CutAndSend(snapshot, context, mbuf, meta);
     }
   }

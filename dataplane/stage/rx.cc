@@ -9,6 +9,10 @@
 namespace godwit {
 namespace {
 
+// What a device says of a buffer's memory stays; nothing else of the receive
+// side's may reach the transmit side (MBF-04).
+constexpr uint64_t kMemoryFlags = RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
+
 void Begin(Meta& meta, Route route, DeviceId device) {
   meta.flow = nullptr;
   meta.verdict = Verdict::kUndecided;
@@ -20,6 +24,7 @@ void Begin(Meta& meta, Route route, DeviceId device) {
   meta.queue = 0;
   meta.service = kNoService;
   meta.source_may_be_service = false;
+  meta.tagged = false;
 }
 
 }  // namespace
@@ -31,16 +36,15 @@ void Rx(DeviceId device, DeviceLane lane, Context& context, Burst& burst) {
   uint64_t bytes = 0;
   for (uint16_t i = 0; i < burst.count; ++i) {
     rte_prefetch0(rte_pktmbuf_mtod(burst.mbuf[i], void*));
+  }
+  for (uint16_t i = 0; i < burst.count; ++i) {
     // A driver that has taken the tag off gives it back: parse reads frames.
     if ((burst.mbuf[i]->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0)
         [[unlikely]] {
       rte_vlan_insert(&burst.mbuf[i]);
     }
     bytes += burst.mbuf[i]->pkt_len;
-    // Nothing of the receive side's may reach the transmit side (MBF-04).
-    burst.mbuf[i]->ol_flags = 0;
-    TagOf(burst.mbuf[i]) = PacketTag{};
-    TagOf(burst.mbuf[i]).device = device;
+    burst.mbuf[i]->ol_flags &= kMemoryFlags;
     Begin(burst.meta[i], Route::kReceived, device);
   }
   Counts& counts = context.counters->counts;
@@ -56,6 +60,7 @@ void RxAgain(rte_mbuf** mbufs, uint16_t count, const Snapshot& snapshot,
     burst.mbuf[i] = mbufs[i];
     const PacketTag& tag = TagOf(mbufs[i]);
     Begin(burst.meta[i], tag.route, tag.device);
+    burst.meta[i].tagged = true;
     const bool gone = tag.device >= snapshot.devices.size() ||
                       snapshot.devices[tag.device].side == Side::kNone;
     if (gone) burst.meta[i].verdict = Verdict::kDropDeviceGone;

@@ -37,7 +37,14 @@ void Send(const Snapshot& snapshot, DeviceId id, Context& context) {
                                 static_cast<uint16_t>(batch.count - sent)));
   }
   Counters& counters = *context.counters;
-  for (uint16_t i = 0; i < sent; ++i) counters.Count(batch.verdict[i]);
+  // By runs: one counter moved for each packet is one wait for each.
+  for (uint16_t i = 0; i < sent;) {
+    const Verdict verdict = batch.verdict[i];
+    const uint16_t first = i;
+    while (++i < sent && batch.verdict[i] == verdict) {
+    }
+    counters.Count(verdict, static_cast<uint64_t>(i - first));
+  }
   DeviceCounts& counts = counters.counts.devices[id];
   counts.sent += sent;
   if (sent < batch.count) {
@@ -80,14 +87,14 @@ void LoopAround(rte_mbuf* mbuf, Context& context) {
   loop.mbuf[loop.count++] = mbuf;
 }
 
-void Enqueue(const Snapshot& snapshot, DeviceId id, rte_mbuf* mbuf,
-             Verdict verdict, Context& context) {
+TxBatch* Enqueue(const Snapshot& snapshot, DeviceId id, rte_mbuf* mbuf,
+                 Verdict verdict, Context& context) {
   const bool gone =
       id >= snapshot.devices.size() || snapshot.devices[id].tx.empty();
   if (gone) {
     rte_pktmbuf_free(mbuf);
     context.counters->Count(Verdict::kDropDeviceGone);
-    return;
+    return nullptr;
   }
   const Device& device = snapshot.devices[id];
   if (device.tx_owner[context.worker] != context.worker) {
@@ -96,19 +103,13 @@ void Enqueue(const Snapshot& snapshot, DeviceId id, rte_mbuf* mbuf,
     tag.route = Route::kTransmit;
     tag.verdict = verdict;
     HandOver(mbuf, device.tx_owner[context.worker], context);
-    return;
+    return nullptr;
   }
   TxBatch& batch = (*context.tx)[id];
-  if (batch.count == Burst::kMax) {
-    Send(snapshot, id, context);
-    batch.mbuf[0] = mbuf;
-    batch.verdict[0] = verdict;
-    batch.count = 1;
-    return;
-  }
   if (batch.count == 0) context.pending[context.pending_count++] = id;
-  batch.mbuf[batch.count] = mbuf;
-  batch.verdict[batch.count++] = verdict;
+  if (batch.count == Burst::kMax) Send(snapshot, id, context);
+  batch.Add(mbuf, verdict);
+  return &batch;
 }
 
 void Flush(const Snapshot& snapshot, Context& context) {
@@ -119,6 +120,9 @@ void Flush(const Snapshot& snapshot, Context& context) {
 }
 
 void Tx(const Snapshot& snapshot, Context& context, Burst& burst) {
+  // Most go where the one before went.
+  TxBatch* batch = nullptr;
+  DeviceId last = kNoDevice;
   for (uint16_t i = 0; i < burst.count; ++i) {
     rte_mbuf* mbuf = burst.mbuf[i];
     const Meta& meta = burst.meta[i];
@@ -126,7 +130,13 @@ void Tx(const Snapshot& snapshot, Context& context, Burst& burst) {
       case Verdict::kDelivered:
       case Verdict::kSent:
       case Verdict::kPunted:
-        Enqueue(snapshot, meta.out, mbuf, meta.verdict, context);
+        if (batch != nullptr && meta.out == last &&
+            batch->count < Burst::kMax) {
+          batch->Add(mbuf, meta.verdict);
+          break;
+        }
+        batch = Enqueue(snapshot, meta.out, mbuf, meta.verdict, context);
+        last = meta.out;
         break;
       case Verdict::kHandedOver:  // gone already
       case Verdict::kHeld:

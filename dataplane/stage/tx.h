@@ -15,8 +15,9 @@ void Tx(const Snapshot& snapshot, Context& context, Burst& burst);
 
 // Puts a finished frame into the batch of `device`; it counts as `verdict`
 // once the device has taken it. Hands it over if the txq is another worker's.
-void Enqueue(const Snapshot& snapshot, DeviceId device, rte_mbuf* mbuf,
-             Verdict verdict, Context& context);
+// The batch that it is in; nullptr if it is in none.
+TxBatch* Enqueue(const Snapshot& snapshot, DeviceId device, rte_mbuf* mbuf,
+                 Verdict verdict, Context& context);
 
 // Sends all batches. What a device does not take is dropped and counted.
 void Flush(const Snapshot& snapshot, Context& context);

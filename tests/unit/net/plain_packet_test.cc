@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The short way to read a packet against the long one.
+#include "dataplane/net/plain_packet.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "tests/support/packet_builder.h"
+#include "tests/unit/net/parsed.h"
+
+namespace godwit {
+namespace {
+
+std::vector<PacketBuilder> PlainPackets() {
+  return {Udp("192.0.2.100:5353", "198.51.100.53:53").PayloadSize(20),
+          Udp("[2001:db8::1]:5353", "[2001:db8::53]:53").PayloadSize(20),
+          Tcp("192.0.2.100:40000", "198.51.100.80:443").Flags("PA"),
+          Tcp("[2001:db8::1]:4000", "[2001:db8::80]:443").PayloadSize(9),
+          Tcp("192.0.2.100:40000", "198.51.100.80:443")
+              .TcpOptions(Bytes(12, 1))
+              .Trailer(6)};
+}
+
+TEST(PlainPacketTest, TakesThePacketsThatNearlyAllAre) {
+  for (const PacketBuilder& packet : PlainPackets()) {
+    const Bytes frame = packet.Frame();
+    PacketView view;
+    EXPECT_TRUE(ReadPlain(frame.data(), frame.size(), frame.size(), view));
+  }
+}
+
+TEST(PlainPacketTest, LeavesTheOthersToParseFrame) {
+  const auto udp = [] {
+    return Udp("192.0.2.100:5353", "198.51.100.53:53").PayloadSize(64);
+  };
+  const auto udp6 = [] {
+    return Udp("[2001:db8::1]:5353", "[2001:db8::53]:53").PayloadSize(64);
+  };
+  for (const PacketBuilder& packet :
+       {udp().Vlan(7), udp().Options(Bytes(4, 1)),
+        udp().Fragment(0, More::kYes), udp().Fragment(64, More::kNo),
+        udp6().Extension(60), udp6().Fragment(0, More::kYes),
+        udp().UdpLength(3),
+        Echo("192.0.2.1", "192.0.2.2", 7).PayloadSize(40)}) {
+    const Bytes frame = packet.Frame();
+    PacketView view;
+    EXPECT_FALSE(ReadPlain(frame.data(), frame.size(), frame.size(), view));
+  }
+}
+
+// Whatever it takes, ParseFrame takes, and sees the same in it: good frames
+// with some bytes, their size or what is readable of them made wrong.
+TEST(PlainPacketTest, SaysWhatParseFrameSays) {
+  std::mt19937 random(4711);
+  const auto below = [&random](size_t bound) {
+    return std::uniform_int_distribution<size_t>(0, bound - 1)(random);
+  };
+  const std::vector<PacketBuilder> packets = PlainPackets();
+  size_t taken = 0;
+  size_t left = 0;
+  for (int round = 0; round < 200'000; ++round) {
+    Bytes frame = packets[below(packets.size())].Frame();
+    for (size_t i = below(3); i != 0; --i) {
+      const size_t at = 12 + below(std::min<size_t>(frame.size() - 12, 60));
+      frame[at] = below(2) == 0
+                      ? static_cast<uint8_t>(below(256))
+                      : static_cast<uint8_t>(frame[at] ^ (1U << below(8)));
+    }
+    if (below(2) == 0) FixIpv4Checksum(frame);
+    const size_t size = frame.size() - (below(4) == 0 ? below(12) : 0);
+    const size_t readable = below(4) == 0 ? size - below(30) : size;
+    PacketView plain;
+    PacketView whole;
+    const ParseError error = ParseFrame(frame.data(), readable, size, whole);
+    if (!ReadPlain(frame.data(), readable, size, plain)) {
+      ++left;
+      continue;
+    }
+    ++taken;
+    ASSERT_EQ(error, ParseError::kNone) << "round " << round;
+    ASSERT_EQ(plain, whole) << "round " << round;
+  }
+  EXPECT_GT(taken, 10'000U);
+  EXPECT_GT(left, 10'000U);
+}
+
+}  // namespace
+}  // namespace godwit
