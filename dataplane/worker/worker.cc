@@ -165,7 +165,10 @@ void Worker::Adopt(const Snapshot& snapshot) {
   TryAgain(snapshot);
   if (generation_ != snapshot.generation) {
     generation_ = snapshot.generation;
-    if (epoch_ != snapshot.epoch) sweep_ = 0;
+    if (epoch_ != snapshot.epoch) {
+      sweep_ = 0;
+      sweep_generation_ = snapshot.generation;
+    }
     epoch_ = snapshot.epoch;
   }
 }
@@ -194,6 +197,8 @@ void Worker::Sweep(const Snapshot& snapshot) {
                         flow.epoch == snapshot.epoch;
     if (!judged) JudgeAgain(snapshot, flows, flow);
   }
+  if (sweep_ < flows.capacity()) return;
+  judged_generation_.store(sweep_generation_, std::memory_order_release);
 }
 
 void Worker::Obey(const Snapshot& snapshot) {

@@ -69,6 +69,10 @@ class Worker {
   uint64_t busy_turns() const {
     return busy_turns_.load(std::memory_order_relaxed);
   }
+  // No flow is left that was last judged under a snapshot before this one.
+  uint64_t judged_generation() const {
+    return judged_generation_.load(std::memory_order_acquire);
+  }
 
   Context& context() { return context_; }
 
@@ -90,7 +94,9 @@ class Worker {
   std::atomic<Command*> command_{nullptr};
   std::atomic<uint64_t> turns_{0};  // written by the worker alone
   std::atomic<uint64_t> busy_turns_{0};
+  std::atomic<uint64_t> judged_generation_{0};
   uint64_t generation_ = 0;
+  uint64_t sweep_generation_ = 0;  // in which the sweep began
   uint32_t plan_version_ = UINT32_MAX;
   uint16_t epoch_ = 0;
   uint32_t sweep_ = UINT32_MAX;  // next flow to judge again; past the end: done

@@ -378,6 +378,14 @@ uint64_t Walk::InboundOf(std::string_view queue) const {
   return sum;
 }
 
+uint64_t Walk::judged() const {
+  uint64_t judged = generation_;
+  for (const auto& worker : workers_) {
+    judged = std::min(judged, worker->judged_generation());
+  }
+  return judged;
+}
+
 std::vector<Event> Walk::TakeEvents() {
   std::vector<Event> events;
   Event event;

@@ -94,6 +94,9 @@ class Walk {
   uint64_t mappings() const;
   uint64_t inbound() const;
   uint64_t InboundOf(std::string_view queue) const;
+  // What is published, and up to where all workers have judged their flows.
+  uint64_t generation() const { return generation_; }
+  uint64_t judged() const;
   // What the workers told the control side since.
   std::vector<Event> TakeEvents();
   uint64_t handed_over() const { return Sum().handed_out; }

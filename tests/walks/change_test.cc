@@ -57,6 +57,23 @@ TEST_P(ChangeWalk, EndsTheFlowsOfAServiceThatGoes) {
   EXPECT_EQ(QueueOf(walk, 4000), "gw0");  // an address of nobody's
 }
 
+// Numbers of what is gone are given to others by this.
+TEST_P(ChangeWalk, TellsWhenNoFlowIsLeftThatWasNotJudged) {
+  SnapshotBuilder world = World();
+  Walk walk(world, {.workers = 2, .max_flows = 16'384});
+  for (int i = 0; i < 100 && walk.judged() < walk.generation(); ++i) {
+    walk.Wait(1);
+  }
+  for (unsigned i = 0; i < 16; ++i) QueueOf(walk, 4000 + i);
+  walk.Publish(world.RemoveService("dns").Change());
+  EXPECT_LT(walk.judged(), walk.generation());
+  for (int i = 0; i < 100 && walk.judged() < walk.generation(); ++i) {
+    walk.Wait(1);
+  }
+  EXPECT_EQ(walk.judged(), walk.generation());
+  EXPECT_EQ(walk.inbound(), 0u);
+}
+
 TEST_P(ChangeWalk, DropsWhatNoQueueOfTheServiceCanTake) {
   SnapshotBuilder world = World();
   world.queue("dns0").alive = false;
