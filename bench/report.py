@@ -3,16 +3,24 @@
 """Tables and plots of Google Benchmark's JSON.
 
   report.py table RESULTS.json...        on the screen
+  report.py targets RESULTS.json...      only what has a floor and a goal (targets.py)
+  report.py compare OLD.json NEW.json    what both have measured
   report.py merge OUT.json RESULTS.json...
   report.py plot DIR RESULTS.json        SVG: one of bars for each program,
-                                         clk over flows, clk by stage
+                                         clk over flows, clk by stage,
+                                         rate over flows, latency
 """
 
 import html
 import json
+import math
 import pathlib
 import re
+import statistics
 import sys
+
+sys.dont_write_bytecode = True
+from targets import targets_of  # noqa: E402
 
 NANOSECONDS = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}
 STANDARD = {"name", "run_name", "run_type", "family_index", "per_family_instance_index",
@@ -38,6 +46,11 @@ def measured(path):
     return medians or [run for run in runs if run.get("run_type") != "aggregate"]
 
 
+def shown(number):
+    """Four digits, never an exponent."""
+    return f"{number:.0f}" if abs(number) >= 1000 else f"{number:.4g}"
+
+
 def name_of(run):
     return re.sub(r"/iterations:\d+|/manual_time|/repeats:\d+|_median", "", run["name"])
 
@@ -54,10 +67,10 @@ def ns_per_packet(run):
 
 
 def counters(run):
-    shown = {key: value for key, value in run.items()
-             if key not in STANDARD and key != "packets" and key not in SHOWN_FIRST}
-    return "  ".join(f"{key}={value:.4g}" if key != "checksum" else f"{key}={value:.0f}"
-                     for key, value in shown.items() if isinstance(value, (int, float)))
+    rest = {key: value for key, value in run.items()
+            if key not in STANDARD and key != "packets" and key not in SHOWN_FIRST}
+    return "  ".join(f"{key}={value:.0f}" if key == "checksum" else f"{key}={shown(value)}"
+                     for key, value in rest.items() if isinstance(value, (int, float)))
 
 
 def table(paths):
@@ -74,11 +87,53 @@ def table(paths):
                   f"{first[0]:>7} {first[1]:>6}  {counters(run)}".rstrip())
 
 
+def targets(paths):
+    """One line for each figure that has a floor; how many of them are reached."""
+    runs = [run for path in paths for run in measured(path)]
+    by_name = {name_of(run): run for run in runs}
+    lines = [(name, target, by_name[name].get("calib")) for name in by_name for target in targets_of(name, by_name)]
+    if not lines:
+        return
+    width = max(len(name) for name, _, _ in lines)
+    print(f"{'':{width}}  {'':12}  {'figure':>8} {'floor':>8} {'goal':>8}  {'calib':>6}")
+    for name, target, calib in lines:
+        calibration = f"{calib:6.1f}" if calib is not None else " " * 6
+        print(f"{name:{width}}  {target.what:12}  {shown(target.figure):>8} {shown(target.floor):>8} "
+              f"{shown(target.goal):>8}  {calibration}  {target.reached()}")
+    goals = sum(target.reached() == "goal" for _, target, _ in lines)
+    floors = sum(target.reached() == "floor" for _, target, _ in lines) + goals
+    print(f"{len(lines)} figures: {floors} at their floor or better, {goals} at their goal")
+
+
+def compare(old_path, new_path):
+    """Costs side by side. A row of another machine says more about that: so the calibration goes with it."""
+    old, new = ({name_of(run): run for run in measured(path)} for path in (old_path, new_path))
+    both = [name for name in new if name in old]
+    width = max((len(name) for name in both), default=0)
+    print(f"{'':{width}}  {'':9} {'old':>9} {'new':>9} {'change':>8}  calib")
+    for name in both:
+        what, before, after = figures(old[name], new[name])
+        calibrations = [f"{run['calib']:.1f}" for run in (old[name], new[name]) if "calib" in run]
+        print(f"{name:{width}}  {what:9} {shown(before):>9} {shown(after):>9} {(after / before - 1) * 100:+7.1f}%  "
+              f"{' -> '.join(calibrations)}".rstrip())
+    for names, where in (([name for name in old if name not in new], "old"), ([n for n in new if n not in old], "new")):
+        if names:
+            print(f"only in the {where} one: {', '.join(names)}")
+
+
+def figures(old, new):
+    """What of a row is compared: the figure that says most of it."""
+    for key in ("ratio", "p50_x", "clk"):
+        if old.get(key) and key in new:
+            return key, old[key], new[key]
+    return "ns", ns_per_packet(old), ns_per_packet(new)
+
+
 def merge(out, paths):
     merged = {"context": {}, "benchmarks": []}
     for path in paths:
         results = load(path)
-        merged["context"] = results["context"]
+        merged["context"] |= results["context"]
         merged["benchmarks"] += results["benchmarks"]
     pathlib.Path(out).write_text(json.dumps(merged, indent=2) + "\n", encoding="utf-8")
 
@@ -114,8 +169,14 @@ def bar_chart(title, rows):
     return svg(left + width + 110, top + 10 + row * len(rows), title, drawn)
 
 
+def grid_step(most):
+    """A round number of which some five fit."""
+    step = 10 ** math.floor(math.log10(most / 2))
+    return next(step * by for by in (1, 2, 5, 10) if most / (step * by) <= 6)
+
+
 def line_chart(title, series):
-    """series: {name: {flows: clk}}. Flows on a logarithmic scale, clk from zero."""
+    """series: {name: {flows: figure}}. Flows on a logarithmic scale, figures from zero."""
     left, top, width, height = 60, 50, 520, 300
     flows = sorted({x for points in series.values() for x in points})
     most = max(y for points in series.values() for y in points.values()) * 1.1
@@ -127,13 +188,13 @@ def line_chart(title, series):
 
     drawn = [f'<rect x="{left}" y="{top}" width="{width}" height="{height}" fill="none" stroke="#999"/>']
     drawn += [text(at(x, 0)[0], top + height + 18, f"{x:,}", "middle") for x in flows]
-    step = 50 if most > 150 else 20
-    for y in range(0, int(most) + 1, step):
+    step = grid_step(most)
+    for y in (step * count for count in range(int(most / step) + 1)):
         level = at(flows[0], y)[1]
         drawn.append(f'<line x1="{left}" x2="{left + width}" y1="{level:.1f}" y2="{level:.1f}" stroke="#ddd"/>')
-        drawn.append(text(left - 6, level + 4, str(y), "end"))
+        drawn.append(text(left - 6, level + 4, f"{y:g}", "end"))
     for index, (name, points) in enumerate(series.items()):
-        colour = "#999" if name == "calibration" else COLOURS[index % len(COLOURS)]
+        colour = "#999" if name in ("calibration", "macswap") else COLOURS[index % len(COLOURS)]
         line = " ".join("{:.1f},{:.1f}".format(*at(x, y)) for x, y in sorted(points.items()))
         drawn.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
         drawn.append(f'<rect x="{left + width + 15}" y="{top + 20 * index}" width="12" height="4" fill="{colour}"/>')
@@ -155,6 +216,29 @@ def flow_series(runs):
     return series | {"calibration": calibration} if series else {}
 
 
+def rate_series(runs):
+    """Rows memif/NAME/FAMILY/FLOWS; the yardstick is the median of what stood beside them."""
+    series, yardstick = {}, {}
+    for run in runs:
+        found = re.fullmatch(r"memif/(\w+/v[46])/(\d+)", name_of(run))
+        if found and "macswap_Mpps" in run:
+            series.setdefault(found[1], {})[int(found[2])] = run["packets"] / 1e6
+            yardstick.setdefault(int(found[2]), []).append(run["macswap_Mpps"])
+    middle = {flows: statistics.median(rates) for flows, rates in yardstick.items()}
+    return series | {"macswap": middle} if series else {}
+
+
+def latency_rows(runs):
+    rows = []
+    for run in runs:
+        for who in ("", "macswap_"):
+            if f"{who}p50_ns" in run and run.get("pace_Mpps"):
+                name = name_of(run).removesuffix("/latency") if not who else f"macswap, {run['pace_Mpps']:.1f} Mpps"
+                p50, p99 = run[f"{who}p50_ns"] / 1e3, run[f"{who}p99_ns"] / 1e3
+                rows.append((name, [("p50", p50), ("to p99", max(p99 - p50, 0))]))
+    return rows
+
+
 def plot(directory, path):
     directory = pathlib.Path(directory)
     runs = measured(path)
@@ -174,12 +258,24 @@ def plot(directory, path):
     if series:
         chart = line_chart("TSC clocks per packet over flows", series)
         (directory / "flows.svg").write_text(chart, encoding="utf-8")
+    rates = rate_series(runs)
+    if rates and len(rates["macswap"]) > 1:
+        chart = line_chart("Mpps through godwitd over memif, over flows", rates)
+        (directory / "rates.svg").write_text(chart, encoding="utf-8")
+    latencies = latency_rows(runs)
+    if latencies:
+        chart = bar_chart("microseconds there and back at half load, p50 and p99", latencies)
+        (directory / "latency.svg").write_text(chart, encoding="utf-8")
 
 
 def main():
     verb, *rest = sys.argv[1:] or [""]
     if verb == "table":
         table(rest)
+    elif verb == "targets":
+        targets(rest)
+    elif verb == "compare":
+        compare(*rest)
     elif verb == "merge":
         merge(rest[0], rest[1:])
     elif verb == "plot":
