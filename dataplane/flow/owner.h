@@ -3,10 +3,11 @@
 //
 // Inbound and originated flows share one rule over the tuple as the queue side
 // has it, so a packet from a queue has an owner before anyone knows whether it
-// is a reply. The local l4port is added, not hashed: the l4ports of one
-// program towards one destination then spread evenly, to within one, and the
-// blocks of the workers fill together. What comes back to the unicast address
-// is the l4port plan's to tell (nat_config.h).
+// is a reply. The local l4port is added, not hashed, and in pairs: the l4ports
+// of one program towards one destination then spread evenly, to within two,
+// also where it takes those of one parity first, as Linux's connect() does; and
+// the blocks of the workers fill together. What comes back to the unicast
+// address is the l4port plan's to tell (nat_config.h).
 #ifndef GODWIT_DATAPLANE_FLOW_OWNER_H_
 #define GODWIT_DATAPLANE_FLOW_OWNER_H_
 
@@ -61,7 +62,7 @@ class Ownership {
            static_cast<uint64_t>(product >> 64);
   }
   unsigned Pick(uint64_t hash, uint16_t l4port) const {
-    return static_cast<unsigned>(((hash >> 33) + l4port) % workers_);
+    return static_cast<unsigned>(((hash >> 33) + l4port / 2) % workers_);
   }
   unsigned workers_;
   uint64_t secret_;
