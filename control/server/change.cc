@@ -8,7 +8,6 @@
 #include "control/intent/defaults.h"
 #include "control/intent/machine.h"
 #include "control/intent/validate.h"
-#include "control/plumb/link.h"
 #include "control/plumb/queue_netns.h"
 #include "control/server/control_thread.h"
 #include "control/server/log.h"
@@ -213,13 +212,8 @@ absl::StatusOr<api::ChangeReply> ControlThread::Change(
   UpdateLiveness(next);
   for (auto& [name, device] : uplinks_) {
     if (device->steering == nullptr) continue;
-    SteeringTables tables = SteeringFor(next);
-    const int at = IndexOf(next.uplinks(), name);
-    if (at < 0) continue;
-    tables.vlan = static_cast<uint16_t>(next.uplinks(at).vlan());
-    const auto tap = IfIndex(device->tap_name);
-    if (tap.ok()) tables.kernel_queue_ifindex = static_cast<uint32_t>(*tap);
-    status = device->steering->Publish(tables);
+    if (IndexOf(next.uplinks(), name) < 0) continue;
+    status = PublishSteering(*device, SteeringFor(next));
     if (!status.ok()) Log("uplink ", name, ": ", status.message());
   }
   status = Publish(next, /*config_changed=*/true);

@@ -216,13 +216,16 @@ absl::Status ControlThread::Publish(const api::Config& full,
   observation_ = watch_->Current();
   CompileInput input;
   input.config = &full;
-  input.uplinks = &uplinks_;
-  input.queues = &queues_;
+  const auto uplinks = UplinksOf(uplinks_);
+  const auto queues = QueuesOf(queues_);
+  input.uplinks = &uplinks;
+  input.queues = &queues;
   input.observation = observation_.get();
   input.egress = &egress_;
   input.liveness = &liveness_;
   input.workers = options_.workers->workers();
   input.config_changed = config_changed;
+  input.judged = options_.workers->JudgedGeneration();
   auto snapshot = compiler_.Compile(input);
   if (!snapshot.ok()) return snapshot.status();
   const Snapshot* published = snapshot->get();

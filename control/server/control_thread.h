@@ -18,8 +18,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "control/compile/compiler.h"
 #include "control/intent/load.h"
-#include "control/server/compiler.h"
 #include "control/server/device_set.h"
 #include "control/server/node.h"
 #include "control/server/worker_set.h"

@@ -65,10 +65,63 @@ absl::Status KeepServiceAddressesQuiet(const std::string& interface) {
   return status;
 }
 
+Lanes LanesOf(const EthPort& port) {
+  Lanes lanes;
+  if (!port.running()) return lanes;
+  for (const EthQueue& rxq : port.rxqs()) {
+    lanes.rxqs.push_back({rxq.eth_port, rxq.index});
+  }
+  for (const EthQueue& txq : port.txqs()) {
+    lanes.txqs.push_back({txq.eth_port, txq.index});
+  }
+  return lanes;
+}
+
 }  // namespace
 
+absl::Status PublishSteering(OpenDevice& uplink, SteeringTables tables) {
+  const auto tap_ifindex = IfIndex(uplink.tap_name);
+  if (!tap_ifindex.ok()) return tap_ifindex.status();
+  tables.vlan = uplink.vlan;
+  tables.kernel_queue_ifindex = static_cast<uint32_t>(*tap_ifindex);
+  return uplink.steering->Publish(tables);
+}
+
+std::map<std::string, OpenUplink> UplinksOf(const DeviceMap& devices) {
+  std::map<std::string, OpenUplink> uplinks;
+  for (const auto& [name, device] : devices) {
+    OpenUplink& uplink = uplinks[name];
+    uplink.id = device->id;
+    uplink.name = device->name;
+    uplink.mac = device->mac;
+    uplink.mtu = device->mtu;
+    uplink.lanes = LanesOf(*device->port);
+    uplink.keeps_interface = device->steering != nullptr;
+    uplink.kernel_ifindex = device->kernel_ifindex;
+    uplink.tap_id = device->tap_id;
+    uplink.tap_name = device->tap_name;
+    uplink.tap_mac = device->tap_mac;
+    uplink.tap_lanes = LanesOf(*device->tap);
+  }
+  return uplinks;
+}
+
+std::map<std::string, OpenQueue> QueuesOf(const DeviceMap& devices) {
+  std::map<std::string, OpenQueue> queues;
+  for (const auto& [name, device] : devices) {
+    OpenQueue& queue = queues[name];
+    queue.id = device->id;
+    queue.name = device->name;
+    queue.mac = device->mac;
+    queue.mtu = device->mtu;
+    queue.lanes = LanesOf(*device->port);
+    if (device->far_end_known) queue.far_end = device->far_end;
+  }
+  return queues;
+}
+
 DeviceSet::DeviceSet(const Options& options)
-    : options_(options), ids_(1, kMaxDevices - 1, "devices") {}
+    : options_(options), ids_(1, kMaxDevices - 1, kMaxDevices, "devices") {}
 
 DeviceSet::~DeviceSet() = default;
 
@@ -194,17 +247,12 @@ absl::Status DeviceSet::OpenUplinkPort(const api::Uplink& uplink,
   absl::Status status = SetUp(device.spec.target);
   if (status.ok()) status = OpenTap(uplink, device);
   if (!status.ok()) return status;
-  const auto tap_ifindex = IfIndex(device.tap_name);
-  if (!tap_ifindex.ok()) return tap_ifindex.status();
   auto steering = SteeringProgram::Load();
   if (!steering.ok()) return steering.status();
-  SteeringTables tables = first;
-  tables.vlan = static_cast<uint16_t>(uplink.vlan());
-  tables.kernel_queue_ifindex = static_cast<uint32_t>(*tap_ifindex);
-  status = (*steering)->Publish(tables);
-  if (status.ok()) status = (*steering)->Attach(device.spec.target);
-  if (!status.ok()) return status;
   device.steering = *std::move(steering);
+  status = PublishSteering(device, first);
+  if (status.ok()) status = device.steering->Attach(device.spec.target);
+  if (!status.ok()) return status;
   const auto rxqs = RxQueueCount(device.spec.target);
   if (!rxqs.ok()) return rxqs.status();
   status = OpenPort(device, mtu, static_cast<uint16_t>(*rxqs),
@@ -233,6 +281,7 @@ absl::StatusOr<std::unique_ptr<OpenDevice>> DeviceSet::Open(
   auto device = std::make_unique<OpenDevice>();
   device->is_uplink = true;
   device->name = uplink.name();
+  device->vlan = static_cast<uint16_t>(uplink.vlan());
   device->text = uplink.device();
   device->spec = *ParseDeviceSpec(uplink.device()).spec;
   absl::Status status = OpenUplinkPort(uplink, first, *device);

@@ -16,7 +16,8 @@
 #include "absl/status/statusor.h"
 #include "bpf/loader.h"
 #include "control/api/godwit.pb.h"
-#include "control/server/names.h"
+#include "control/compile/compiler.h"
+#include "control/compile/names.h"
 #include "dataplane/device/device_spec.h"
 #include "dataplane/device/eth_port.h"
 #include "dataplane/net/address.h"
@@ -46,9 +47,19 @@ struct OpenDevice {
   std::string tap_name;
   std::string kernel_interface;  // where the kernel's routes point to
   int kernel_ifindex = 0;
+  uint16_t vlan = 0;
   std::unique_ptr<SteeringProgram> steering;
   std::unique_ptr<IngressDrop> ingress_drop;
 };
+
+using DeviceMap = std::map<std::string, std::unique_ptr<OpenDevice>>;
+
+// What is of the uplink itself is filled into `tables`.
+absl::Status PublishSteering(OpenDevice& uplink, SteeringTables tables);
+
+// What the compiler must know of them.
+std::map<std::string, OpenUplink> UplinksOf(const DeviceMap& devices);
+std::map<std::string, OpenQueue> QueuesOf(const DeviceMap& devices);
 
 class DeviceSet {
  public:

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
@@ -178,6 +179,14 @@ uint64_t WorkerSet::InboundOf(QueueId queue) const {
   uint64_t sum = 0;
   for (const auto& table : tables_) sum += table->InboundOf(queue);
   return sum;
+}
+
+uint64_t WorkerSet::JudgedGeneration() const {
+  uint64_t judged = UINT64_MAX;
+  for (const auto& worker : workers_) {
+    judged = std::min(judged, worker->judged_generation());
+  }
+  return judged;
 }
 
 uint64_t WorkerSet::FlowsInUse(unsigned worker) const {

@@ -67,6 +67,8 @@ class WorkerSet {
     return queue_use_[queue].mappings.load(std::memory_order_relaxed);
   }
   uint64_t InboundOf(QueueId queue) const;
+  // No flow is left that was last judged under a generation before.
+  uint64_t JudgedGeneration() const;
   // The queue that the hash alone chooses.
   QueueId QueueFor(const Service& service, const FlowKey& key) const;
   uint64_t EventsLost() const;

@@ -10,8 +10,8 @@
 
 namespace godwit {
 
-// A service queue, by a number that is never given to another while the
-// process lives. 0 means the uplink side.
+// A service queue, by a number that is given to another only when no flow
+// names it any more. 0 means the uplink side.
 using QueueId = uint16_t;
 inline constexpr QueueId kUplinkSide = 0;
 

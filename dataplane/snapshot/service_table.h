@@ -12,8 +12,8 @@
 
 namespace godwit {
 
-// A service, by a number that is never given to another while the process
-// lives. 0 is none.
+// A service, by a number that is given to another only when no flow names it
+// any more. 0 is none.
 using ServiceId = uint16_t;
 inline constexpr ServiceId kNoService = 0;
 

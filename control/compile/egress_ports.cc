@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "control/compile/egress_ports.h"
+
 #include <set>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "control/server/compiler.h"
 #include "control/watch/kernel_facts.h"
 
 namespace godwit {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "control/server/compiler.h"
+#include "control/compile/compiler.h"
 
 #include <algorithm>
 #include <cstring>
@@ -11,12 +11,9 @@
 namespace godwit {
 namespace {
 
-// Room for the numbers of a table by id.
-template <class T>
-T& At(std::vector<T>& table, size_t id) {
-  if (table.size() <= id) table.resize(id + 1);
-  return table[id];
-}
+// Numbers that rest before they are given to others, so that what a log or an
+// operator has of an old one does not soon mean another.
+constexpr size_t kResting = 1024;
 
 Hop HopOf(api::Hop hop) {
   return hop == api::ROUTER ? Hop::kRouter : Hop::kHost;
@@ -46,23 +43,21 @@ Originate OriginateOf(api::Service::Originate originate) {
 
 // Which worker polls which rxq, and whose txq each worker's frames take. The
 // device's number shifts the start, so that one-queue devices spread.
-void ShareLanes(const EthPort& port, DeviceId id, unsigned workers,
+void ShareLanes(const Lanes& lanes, DeviceId id, unsigned workers,
                 Device& device) {
   device.rx.assign(workers, {});
   device.tx.assign(workers, {});
   device.tx_owner.assign(workers, 0);
-  if (!port.running()) return;
-  const std::vector<EthQueue>& rxqs = port.rxqs();
-  for (size_t i = 0; i < rxqs.size(); ++i) {
-    device.rx[(id + i) % workers].push_back({rxqs[i].eth_port, rxqs[i].index});
+  if (lanes.txqs.empty()) return;
+  for (size_t i = 0; i < lanes.rxqs.size(); ++i) {
+    device.rx[(id + i) % workers].push_back(lanes.rxqs[i]);
   }
-  const std::vector<EthQueue>& txqs = port.txqs();
-  const size_t own = std::min<size_t>(txqs.size(), workers);
+  const size_t own = std::min<size_t>(lanes.txqs.size(), workers);
   for (unsigned worker = 0; worker < workers; ++worker) {
     const size_t txq = (worker + workers - id % workers) % workers % own;
     const size_t owner = (id + txq) % workers;
     device.tx_owner[worker] = static_cast<uint8_t>(owner);
-    device.tx[worker] = {txqs[txq].eth_port, txqs[txq].index};
+    device.tx[worker] = lanes.txqs[txq];
   }
 }
 
@@ -100,23 +95,24 @@ uint32_t Ticks(const google::protobuf::Duration& duration) {
 }  // namespace
 
 Compiler::Compiler()
-    : services_(1, 65535, "services"), queues_(2, 65534, "queues") {
+    : services_(1, 65535, kResting, "services"),
+      queues_(2, 65534, kResting, "queues") {
   queues_.Reserve("kernel", kKernelQueue);
 }
 
-void Compiler::AddUplink(const OpenDevice& open, const api::Uplink& uplink,
+void Compiler::AddUplink(const OpenUplink& open, const api::Uplink& uplink,
                          unsigned workers, Snapshot& snapshot) {
   Device& device = At(snapshot.devices, open.id);
   device.side = Side::kUplink;
   device.name = open.name;
   device.hop = HopOf(uplink.hop());
   device.martians = MartiansOf(uplink.martians());
-  device.keeps_interface = open.steering != nullptr;
+  device.keeps_interface = open.keeps_interface;
   device.vlan = static_cast<uint16_t>(uplink.vlan());
   device.mtu = open.mtu;
   device.mac = open.mac;
   device.peer = open.tap_id;
-  ShareLanes(*open.port, open.id, workers, device);
+  ShareLanes(open.lanes, open.id, workers, device);
   Device& tap = At(snapshot.devices, open.tap_id);
   tap.side = Side::kKernel;
   tap.name = open.tap_name;
@@ -124,7 +120,7 @@ void Compiler::AddUplink(const OpenDevice& open, const api::Uplink& uplink,
   tap.mac = open.mac;
   tap.peer = open.id;
   tap.peer_mac = open.tap_mac;
-  ShareLanes(*open.tap, open.tap_id, workers, tap);
+  ShareLanes(open.tap_lanes, open.tap_id, workers, tap);
 }
 
 absl::Status Compiler::AddDevices(const CompileInput& input,
@@ -132,14 +128,14 @@ absl::Status Compiler::AddDevices(const CompileInput& input,
   for (const api::Uplink& uplink : input.config->uplinks()) {
     const auto open = input.uplinks->find(uplink.name());
     if (open == input.uplinks->end()) continue;
-    AddUplink(*open->second, uplink, input.workers, snapshot);
+    AddUplink(open->second, uplink, input.workers, snapshot);
   }
   for (const api::Queue& queue : input.config->queues()) {
     const auto open = input.queues->find(queue.name());
     if (open == input.queues->end()) continue;
-    const auto number = queues_.NumberOf(queue.name());
+    const auto number = queues_.NumberOf(queue.name(), input.judged);
     if (!number.ok()) return number.status();
-    const OpenDevice& opened = *open->second;
+    const OpenQueue& opened = open->second;
     Device& device = At(snapshot.devices, opened.id);
     device.side = Side::kQueue;
     device.name = opened.name;
@@ -147,7 +143,7 @@ absl::Status Compiler::AddDevices(const CompileInput& input,
     device.queue = static_cast<QueueId>(*number);
     device.mtu = opened.mtu;
     device.mac = opened.mac;
-    ShareLanes(*opened.port, opened.id, input.workers, device);
+    ShareLanes(opened.lanes, opened.id, input.workers, device);
   }
   return absl::OkStatus();
 }
@@ -162,11 +158,11 @@ absl::Status Compiler::AddQueues(const CompileInput& input,
   for (const api::Uplink& uplink : input.config->uplinks()) {
     const auto open = input.uplinks->find(uplink.name());
     if (open == input.uplinks->end()) continue;
-    kernel.device = open->second->id;
+    kernel.device = open->second.id;
     break;
   }
   for (const api::Queue& queue : input.config->queues()) {
-    const auto number = queues_.NumberOf(queue.name());
+    const auto number = queues_.NumberOf(queue.name(), input.judged);
     if (!number.ok()) return number.status();
     // While its device is being opened anew a queue keeps its flows.
     ServiceQueue& out = At(snapshot.queues, *number);
@@ -179,11 +175,11 @@ absl::Status Compiler::AddQueues(const CompileInput& input,
       out.reachable = true;
       continue;
     }
-    const OpenDevice& device = *open->second;
+    const OpenQueue& device = open->second;
     out.device = device.id;
-    if (device.far_end_known) {
+    if (device.far_end.has_value()) {
       out.far_end = AdjacencyOf({device.id, IpAddress{}}, snapshot);
-      Resolve(out.far_end, device.far_end, snapshot);
+      Resolve(out.far_end, *device.far_end, snapshot);
     }
     const auto liveness = input.liveness->find(queue.name());
     const bool known = liveness != input.liveness->end();
@@ -226,7 +222,7 @@ absl::Status Compiler::AddServices(const CompileInput& input,
   std::map<IpAddress, ServiceAddress> addresses;
   std::vector<ServiceEndpoint> endpoints;
   for (const api::Service& service : input.config->services()) {
-    const auto number = services_.NumberOf(service.name());
+    const auto number = services_.NumberOf(service.name(), input.judged);
     if (!number.ok()) return number.status();
     const auto id = static_cast<ServiceId>(*number);
     Service& out = At(snapshot.services, id);
@@ -308,6 +304,18 @@ absl::Status Compiler::AddNat(const CompileInput& input, Snapshot& snapshot) {
   return absl::OkStatus();
 }
 
+// Their flows end under this generation: the epoch moves with a configuration.
+void Compiler::ForgetRemoved(const api::Config& config) {
+  std::set<std::string> names;
+  for (const api::Service& service : config.services()) {
+    names.insert(service.name());
+  }
+  services_.ForgetAllBut(names, generation_ + 1);
+  names.clear();
+  for (const api::Queue& queue : config.queues()) names.insert(queue.name());
+  queues_.ForgetAllBut(names, generation_ + 1);
+}
+
 absl::StatusOr<std::unique_ptr<Snapshot>> Compiler::Compile(
     const CompileInput& input) {
   auto snapshot = std::make_unique<Snapshot>();
@@ -321,6 +329,7 @@ absl::StatusOr<std::unique_ptr<Snapshot>> Compiler::Compile(
   if (status.ok()) status = AddServices(input, *snapshot);
   if (status.ok()) status = AddNat(input, *snapshot);
   if (!status.ok()) return status;
+  if (input.config_changed) ForgetRemoved(*input.config);
   AddNeighbours(input, *snapshot);
   AddRoutes(input, *snapshot);
   // Adjacencies that nobody names any more; their numbers may come again

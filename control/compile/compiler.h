@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Config + Observation + open devices -> Snapshot. Keeps only what must stay
-// the same from one to the next: the numbers of things, and the epoch.
-#ifndef GODWIT_CONTROL_SERVER_COMPILER_H_
-#define GODWIT_CONTROL_SERVER_COMPILER_H_
+// Config + Observation + open devices -> Snapshot. Opens, reads and publishes
+// nothing. Keeps only what must stay the same from one to the next: the numbers
+// of things, and the epoch.
+#ifndef GODWIT_CONTROL_COMPILE_COMPILER_H_
+#define GODWIT_CONTROL_COMPILE_COMPILER_H_
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -13,26 +15,43 @@
 
 #include "absl/status/statusor.h"
 #include "control/api/godwit.pb.h"
-#include "control/server/device_set.h"
-#include "control/server/names.h"
+#include "control/compile/egress_ports.h"
+#include "control/compile/names.h"
 #include "control/watch/observation.h"
 #include "dataplane/snapshot/snapshot.h"
 
 namespace godwit {
 
-// The l4ports that egress may use, ascending (contract: `egress.ports`).
-struct EgressPorts {
-  std::vector<uint16_t> l4ports;  // of TCP and UDP
-  std::vector<uint16_t> icmp_ids;
+// A device's queues in the order that its driver has them; none while it does
+// not run.
+struct Lanes {
+  std::vector<DeviceLane> rxqs;
+  std::vector<DeviceLane> txqs;
 };
 
-// Reads what the kernel itself uses, for `auto`. `config` has its defaults.
-EgressPorts ChooseEgressPorts(const api::Config& config);
+struct OpenUplink {
+  DeviceId id = kNoDevice;
+  std::string name;
+  MacAddress mac{};  // ours on this link
+  uint16_t mtu = 0;
+  Lanes lanes;
+  bool keeps_interface = false;  // Device::keeps_interface
+  int kernel_ifindex = 0;        // where the kernel's routes point to
+  // The kernel's side of it.
+  DeviceId tap_id = kNoDevice;
+  std::string tap_name;
+  MacAddress tap_mac{};
+  Lanes tap_lanes;
+};
 
-// "1024-3783, 3786": `l4ports` ascending.
-std::string L4PortRanges(const std::vector<uint16_t>& l4ports);
-
-using DeviceMap = std::map<std::string, std::unique_ptr<OpenDevice>>;
+struct OpenQueue {
+  DeviceId id = kNoDevice;
+  std::string name;
+  MacAddress mac{};
+  uint16_t mtu = 0;
+  Lanes lanes;
+  std::optional<MacAddress> far_end;  // of a namespace that godwit has plumbed
+};
 
 struct QueueLiveness {
   bool alive = false;      // takes new flows
@@ -43,13 +62,15 @@ struct QueueLiveness {
 
 struct CompileInput {
   const api::Config* config = nullptr;  // with its defaults
-  const DeviceMap* uplinks = nullptr;   // by name
-  const DeviceMap* queues = nullptr;
+  const std::map<std::string, OpenUplink>* uplinks = nullptr;  // by name
+  const std::map<std::string, OpenQueue>* queues = nullptr;
   const Observation* observation = nullptr;
   const EgressPorts* egress = nullptr;
   const std::map<std::string, QueueLiveness>* liveness = nullptr;
   unsigned workers = 1;
   bool config_changed = false;
+  // No worker has a flow left that was last judged under a generation before.
+  uint64_t judged = 0;
 };
 
 class Compiler {
@@ -58,6 +79,10 @@ class Compiler {
 
   // RESOURCE_EXHAUSTED when numbers run out; then nothing has changed.
   absl::StatusOr<std::unique_ptr<Snapshot>> Compile(const CompileInput& input);
+
+  // Numbers in use and resting: how long the tables by number are.
+  uint32_t highest_service() const { return services_.highest(); }
+  uint32_t highest_queue() const { return queues_.highest(); }
 
   // A queue's far end was heard. True if that is news.
   bool Learn(DeviceId device, const IpAddress& address, const MacAddress& mac);
@@ -86,13 +111,20 @@ class Compiler {
   absl::Status AddDevices(const CompileInput& input, Snapshot& snapshot);
   absl::Status AddQueues(const CompileInput& input, Snapshot& snapshot);
   absl::Status AddServices(const CompileInput& input, Snapshot& snapshot);
+  void ForgetRemoved(const api::Config& config);
   void JoinQueues(const api::Service& service, Service& out,
                   Snapshot& snapshot);
   absl::Status AddNat(const CompileInput& input, Snapshot& snapshot);
-  void AddUplink(const OpenDevice& open, const api::Uplink& uplink,
+  void AddUplink(const OpenUplink& open, const api::Uplink& uplink,
                  unsigned workers, Snapshot& snapshot);
   void AddNeighbours(const CompileInput& input, Snapshot& snapshot);
   void AddRoutes(const CompileInput& input, Snapshot& snapshot);
+  // Room for the numbers of a table by id.
+  template <class T>
+  static T& At(std::vector<T>& table, size_t id) {
+    if (table.size() <= id) table.resize(id + 1);
+    return table[id];
+  }
   AdjacencyId AdjacencyOf(const NeighbourKey& key, Snapshot& snapshot);
   void Resolve(AdjacencyId id, const MacAddress& mac, Snapshot& snapshot);
   std::shared_ptr<const QueueGroup> GroupOf(
@@ -119,4 +151,4 @@ class Compiler {
 
 }  // namespace godwit
 
-#endif  // GODWIT_CONTROL_SERVER_COMPILER_H_
+#endif  // GODWIT_CONTROL_COMPILE_COMPILER_H_

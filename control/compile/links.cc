@@ -3,21 +3,10 @@
 #include <algorithm>
 #include <cstring>
 
-#include "control/server/compiler.h"
+#include "control/compile/compiler.h"
 #include "dataplane/net/headers.h"
 
 namespace godwit {
-namespace {
-
-// Room for the numbers of a table by id.
-template <class T>
-T& At(std::vector<T>& table, size_t id) {
-  if (table.size() <= id) table.resize(id + 1);
-  return table[id];
-}
-
-}  // namespace
-
 AdjacencyId Compiler::AdjacencyOf(const NeighbourKey& key, Snapshot& snapshot) {
   auto known = adjacencies_.find(key);
   if (known == adjacencies_.end()) {
@@ -60,7 +49,7 @@ void Compiler::Resolve(AdjacencyId id, const MacAddress& mac,
 void Compiler::AddNeighbours(const CompileInput& input, Snapshot& snapshot) {
   std::map<int, DeviceId> by_ifindex;
   for (const auto& [name, device] : *input.uplinks) {
-    by_ifindex[device->kernel_ifindex] = device->id;
+    by_ifindex[device.kernel_ifindex] = device.id;
   }
   std::vector<NeighbourTable::Entry> entries;
   for (const NeighbourEntry& seen : input.observation->neighbours) {
@@ -87,7 +76,7 @@ void Compiler::AddNeighbours(const CompileInput& input, Snapshot& snapshot) {
 void Compiler::AddRoutes(const CompileInput& input, Snapshot& snapshot) {
   std::map<int, DeviceId> by_ifindex;
   for (const auto& [name, device] : *input.uplinks) {
-    by_ifindex[device->kernel_ifindex] = device->id;
+    by_ifindex[device.kernel_ifindex] = device.id;
   }
   gateways_.clear();
   // The kernel's order: the lowest metric of a prefix wins.
