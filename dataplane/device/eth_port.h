@@ -45,6 +45,9 @@ struct EthPortOptions {
     kOff,
     kOn
   } promiscuous = Promiscuous::kOff;
+  // kTap: take frames that are longer than a buffer too, in chains. What the
+  // kernel was about to send over its loopback can have 64 KiB.
+  enum class BeyondMtu : uint8_t { kLose, kTake } beyond_mtu = BeyondMtu::kLose;
   // kVeth: the near end of the pair, made and in our namespace by now.
   std::string near_end;
   // kTap: the namespace that its kernel side is in, as /run/netns/dns; empty:

@@ -22,6 +22,8 @@ using Kind = DeviceSpec::Kind;
 
 constexpr uint16_t kLinkHeader = 14;
 constexpr uint16_t kVlanTag = 4;
+// 64 KiB in buffers of 2,048 bytes, and the driver's own header.
+constexpr uint16_t kTapChain = 36;
 // What the NIC shall hash: the widest tuple it can.
 constexpr uint64_t kRssWanted =
     RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP;
@@ -85,6 +87,9 @@ absl::Status EthPort::Configure(SubPort& sub, uint16_t rxqs, uint16_t txqs) {
     rx_checksum_ = conf.rxmode.offloads == kRxChecksums;
     if (!rx_checksum_) conf.rxmode.offloads = 0;
   }
+  if (options_.beyond_mtu == EthPortOptions::BeyondMtu::kTake) {
+    conf.rxmode.offloads |= info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER;
+  }
   if (options_.mtu.has_value() && spec_.kind == Kind::kPci) {
     conf.rxmode.mtu = *options_.mtu;
     if (info.max_mtu != 0 && *options_.mtu > info.max_mtu) {
@@ -143,6 +148,8 @@ absl::Status EthPort::SetUpQueues(SubPort& sub, uint16_t rxqs, uint16_t txqs) {
       numa_ < 0 ? rte_socket_id() : static_cast<unsigned>(numa_);
   uint16_t rx_ring = options_.rx_ring;
   uint16_t tx_ring = options_.tx_ring;
+  // net_tap has no ring; the number is of the buffers that one frame may take.
+  if (driver_ == "net_tap") rx_ring = std::min(rx_ring, kTapChain);
   rte_eth_dev_adjust_nb_rx_tx_desc(sub.id, &rx_ring, &tx_ring);
   max_frame_ = rte_pktmbuf_data_room_size(options_.pool) - RTE_PKTMBUF_HEADROOM;
   if (IsXsk()) {

@@ -43,6 +43,10 @@ rte_mbuf* Start(const rte_mbuf* mbuf, const Meta& meta, const Ends& ends,
   const MacAddress asker = eth->source;
   eth->source = eth->destination;
   eth->destination = asker;
+  // What the kernel sends to the TAP may have been on its way out of another
+  // interface (loopback, an `xdp:` uplink), with that one's link header.
+  const Device& in = context.snapshot->devices[meta.in];
+  if (in.side == Side::kKernel) eth->destination = in.peer_mac;
   std::memset(frame + view.l3_offset, 0, l3_header);
   if (view.is_v4) {
     auto* ip = reinterpret_cast<Ipv4Header*>(frame + view.l3_offset);

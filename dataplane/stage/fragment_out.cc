@@ -40,22 +40,68 @@ size_t CopiedOptions(const uint8_t* options, size_t size, uint8_t* out) {
 }
 
 struct Cut {
-  const uint8_t* frame;
-  size_t link;  // bytes of link header
-  const Ipv4Header* ip;
+  const rte_mbuf* whole;
+  const uint8_t* frame;  // its first segment, with all headers
+  size_t link;           // bytes of link header
+  bool is_v4;
   size_t header;   // bytes of the IP header with options
   size_t payload;  // bytes behind it
+  uint16_t id;     // of the pieces
   std::array<uint8_t, 40> copied{};
   size_t copied_size = 0;
+
+  // Of the piece that begins at `from`.
+  size_t HeaderSize(size_t from) const {
+    if (!is_v4) return sizeof(Ipv6Header) + sizeof(Ipv6FragmentHeader);
+    return from == 0 ? header : sizeof(Ipv4Header) + copied_size;
+  }
 };
 
-// One piece: the whole header for the first, the copied options for others.
+// `size` bytes of the payload, which may be spread over a chain.
+void CopyOut(const Cut& cut, size_t from, size_t size, uint8_t* out) {
+  const auto offset = static_cast<uint32_t>(cut.link + cut.header + from);
+  const auto count = static_cast<uint32_t>(size);
+  const void* there = rte_pktmbuf_read(cut.whole, offset, count, out);
+  if (there != out) std::memcpy(out, there, size);
+}
+
+// The whole header for the first piece, the copied options for others.
+void WriteV4(const Cut& cut, size_t from, size_t size, bool last,
+             uint8_t* out) {
+  const uint8_t* l3 = cut.frame + cut.link;
+  auto* ip = reinterpret_cast<Ipv4Header*>(out);
+  std::memcpy(ip, l3, sizeof(Ipv4Header));
+  const size_t header = cut.HeaderSize(from);
+  std::memcpy(ip + 1, from == 0 ? l3 + sizeof(Ipv4Header) : cut.copied.data(),
+              header - sizeof(Ipv4Header));
+  ip->version_ihl = static_cast<uint8_t>(0x40 | header / 4);
+  ip->total_length = Be16(static_cast<uint16_t>(header + size));
+  ip->id = Be16(cut.id);
+  const uint16_t field = ip->fragment.host();
+  const bool more = !last || (field & kMoreFragments) != 0;
+  const size_t offset = (field & kOffsetMask) + from / 8;
+  ip->fragment = Be16(static_cast<uint16_t>(
+      (field & 0x8000) | (more ? kMoreFragments : 0) | offset));
+  ip->checksum = 0;
+  ip->checksum = Checksum(ip, header);
+}
+
+void WriteV6(const Cut& cut, size_t from, size_t size, bool last,
+             uint8_t* out) {
+  auto* ip = reinterpret_cast<Ipv6Header*>(out);
+  std::memcpy(ip, cut.frame + cut.link, sizeof(*ip));
+  auto* fragment = reinterpret_cast<Ipv6FragmentHeader*>(ip + 1);
+  *fragment = Ipv6FragmentHeader{};
+  fragment->next_header = ip->next_header;
+  fragment->offset_flags = Be16(static_cast<uint16_t>(from | (last ? 0 : 1)));
+  fragment->id = Be32(cut.id);
+  ip->next_header = kProtoFragment;
+  ip->payload_length = Be16(static_cast<uint16_t>(sizeof(*fragment) + size));
+}
+
 rte_mbuf* MakePiece(const Cut& cut, size_t from, size_t size, bool last,
                     rte_mempool* pool) {
-  const bool first = from == 0;
-  const size_t options =
-      first ? cut.header - sizeof(Ipv4Header) : cut.copied_size;
-  const size_t header = sizeof(Ipv4Header) + options;
+  const size_t header = cut.HeaderSize(from);
   rte_mbuf* piece = rte_pktmbuf_alloc(pool);
   if (piece == nullptr) return nullptr;
   auto* out = reinterpret_cast<uint8_t*>(rte_pktmbuf_append(
@@ -65,54 +111,70 @@ rte_mbuf* MakePiece(const Cut& cut, size_t from, size_t size, bool last,
     return nullptr;
   }
   std::memcpy(out, cut.frame, cut.link);
-  auto* ip = reinterpret_cast<Ipv4Header*>(out + cut.link);
-  std::memcpy(ip, cut.ip, sizeof(Ipv4Header));
-  const uint8_t* source =
-      first ? cut.frame + cut.link + sizeof(Ipv4Header) : cut.copied.data();
-  std::memcpy(ip + 1, source, options);
-  std::memcpy(out + cut.link + header, cut.frame + cut.link + cut.header + from,
-              size);
-  ip->version_ihl = static_cast<uint8_t>(0x40 | header / 4);
-  ip->total_length = Be16(static_cast<uint16_t>(header + size));
-  const uint16_t field = cut.ip->fragment.host();
-  const bool more = !last || (field & kMoreFragments) != 0;
-  const size_t offset = (field & kOffsetMask) + from / 8;
-  ip->fragment = Be16(static_cast<uint16_t>(
-      (field & 0x8000) | (more ? kMoreFragments : 0) | offset));
-  ip->checksum = 0;
-  ip->checksum = Checksum(ip, header);
+  if (cut.is_v4) {
+    WriteV4(cut, from, size, last, out + cut.link);
+  } else {
+    WriteV6(cut, from, size, last, out + cut.link);
+  }
+  CopyOut(cut, from, size, out + cut.link + header);
   return piece;
+}
+
+Cut CutOf(const rte_mbuf* mbuf, const Meta& meta, Cutter cutter,
+          Context& context) {
+  Cut cut;
+  cut.whole = mbuf;
+  cut.frame = rte_pktmbuf_mtod(mbuf, const uint8_t*);
+  cut.link = meta.view.l3_offset;
+  cut.is_v4 = meta.view.is_v4;
+  cut.header = sizeof(Ipv6Header);
+  cut.id = cutter == Cutter::kSender ? context.fragments.NextId() : uint16_t{0};
+  if (cut.is_v4) {
+    const auto* ip = reinterpret_cast<const Ipv4Header*>(cut.frame + cut.link);
+    cut.header = ip->header_size();
+    if (cutter == Cutter::kRouter) cut.id = ip->id.host();
+    cut.copied_size =
+        CopiedOptions(cut.frame + cut.link + sizeof(Ipv4Header),
+                      cut.header - sizeof(Ipv4Header), cut.copied.data());
+  }
+  cut.payload = meta.view.l3_size - cut.header;
+  return cut;
 }
 
 }  // namespace
 
-bool MayFragment(const rte_mbuf* mbuf, const PacketView& view, uint16_t mtu) {
-  if (!view.is_v4 || view.l3_size <= mtu) return false;
+Cutter CutterOf(const Snapshot& snapshot, const Meta& meta) {
+  const bool kernels = meta.route == Route::kLoopReply &&
+                       snapshot.devices[meta.in].side == Side::kKernel;
+  return kernels ? Cutter::kSender : Cutter::kRouter;
+}
+
+bool MayFragment(const rte_mbuf* mbuf, const PacketView& view, uint16_t mtu,
+                 Cutter cutter) {
+  if (view.l3_size <= mtu) [[likely]] {
+    return false;
+  }
+  // TCP makes smaller segments when it is told.
+  if (cutter == Cutter::kSender && view.protocol != kProtoTcp && view.HasL4() &&
+      view.fragment == FragmentKind::kWhole) {
+    if (view.is_v4) return mtu >= 68;
+    return size_t{view.l4_offset} - view.l3_offset == sizeof(Ipv6Header);
+  }
+  if (!view.is_v4) return false;
   const auto* ip =
       rte_pktmbuf_mtod_offset(mbuf, const Ipv4Header*, view.l3_offset);
-  const bool in_one_piece =
-      rte_pktmbuf_data_len(mbuf) >= size_t{view.l3_offset} + view.l3_size;
-  return !ip->dont_fragment() && in_one_piece && mtu >= 68;
+  return !ip->dont_fragment() && mtu >= 68;
 }
 
 Verdict SendFragments(const Snapshot& snapshot, Context& context,
                       rte_mbuf* mbuf, const Meta& meta) {
-  Cut cut;
-  cut.frame = FrameOf(mbuf);
-  cut.link = meta.view.l3_offset;
-  cut.ip = reinterpret_cast<const Ipv4Header*>(cut.frame + cut.link);
-  cut.header = cut.ip->header_size();
-  cut.payload = meta.view.l3_size - cut.header;
-  cut.copied_size =
-      CopiedOptions(cut.frame + cut.link + sizeof(Ipv4Header),
-                    cut.header - sizeof(Ipv4Header), cut.copied.data());
+  const Cut cut = CutOf(mbuf, meta, CutterOf(snapshot, meta), context);
   const size_t mtu = snapshot.devices[meta.out].mtu;
   std::array<rte_mbuf*, kMaxPieces> pieces;
   size_t count = 0;
   bool whole = true;
   for (size_t from = 0; from < cut.payload && whole;) {
-    const size_t header =
-        from == 0 ? cut.header : sizeof(Ipv4Header) + cut.copied_size;
+    const size_t header = cut.HeaderSize(from);
     const size_t room = (mtu - header) / 8 * 8;
     const size_t left = cut.payload - from;
     const bool last = left <= mtu - header;

@@ -140,25 +140,28 @@ void FromKernel(const Snapshot& snapshot, const uint8_t* frame, Meta& meta) {
   const PacketView& view = meta.view;
   meta.action = Action::kFromKernel;
   meta.out = snapshot.devices[meta.in].peer;
-  if (view.kind == FrameKind::kArp) {
-    meta.verdict = Verdict::kSent;
-    return;
-  }
-  if (view.kind != FrameKind::kIp) {
+  const bool other =
+      view.kind != FrameKind::kIp && view.kind != FrameKind::kArp;
+  if (other) {
     meta.verdict = Verdict::kDropL2Type;
     return;
   }
-  const IpAddress source = SourceOf(frame, view);
-  if (IsLinkIcmpv6(view) ||
-      snapshot.service_table.FindAddress(source) == nullptr) {
-    // Whether its source may leave, the egress guard says.
-    meta.verdict = Verdict::kSent;
+  const bool from_service =
+      view.kind == FrameKind::kIp && !IsLinkIcmpv6(view) &&
+      snapshot.service_table.FindAddress(SourceOf(frame, view)) != nullptr;
+  if (!from_service) {
+    // Whether its source may leave, the egress guard says. Beside an interface
+    // that the kernel has itself, the TAP is the queue `kernel` and no more:
+    // what the kernel says about that link (ND, MLD) ends here.
+    meta.verdict = snapshot.devices[meta.out].keeps_interface
+                       ? Verdict::kLeakPrevented
+                       : Verdict::kSent;
     return;
   }
   // A program of the root namespace: the queue `kernel`.
   meta.action = Action::kNone;
   meta.queue = kKernelQueue;
-  SetKey(source, DestinationOf(frame, view), view.source_l4port,
+  SetKey(SourceOf(frame, view), DestinationOf(frame, view), view.source_l4port,
          view.destination_l4port, kKernelQueue, meta);
 }
 

@@ -230,13 +230,12 @@ enum class Fit : uint8_t { kWhole, kCut, kNot };
 // and the verdict is a drop.
 Fit CheckRoom(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
               Meta& meta) {
-  if (GoesRound(meta)) return Fit::kWhole;
+  if (GoesRound(meta)) return Fit::kWhole;  // looked at when it has
   const Device& out = snapshot.devices[meta.out];
-  if (meta.route == Route::kLoop || meta.route == Route::kLoopReply) {
-    return MayFragment(mbuf, meta.view, out.mtu) ? Fit::kCut : Fit::kWhole;
-  }
+  const bool went_round =
+      meta.route == Route::kLoop || meta.route == Route::kLoopReply;
   const Device& in = snapshot.devices[meta.in];
-  if (in.hop == Hop::kRouter && meta.side != Side::kKernel &&
+  if (in.hop == Hop::kRouter && meta.side != Side::kKernel && !went_round &&
       meta.verdict != Verdict::kPunted) {
     if (!TakeHop(FrameOf(mbuf) + meta.view.l3_offset, meta.view.is_v4)) {
       meta.verdict = Verdict::kDropTtlExceeded;
@@ -251,7 +250,9 @@ Fit CheckRoom(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
   if (meta.view.l3_size <= out.mtu) [[likely]] {
     return Fit::kWhole;
   }
-  if (MayFragment(mbuf, meta.view, out.mtu)) return Fit::kCut;
+  if (MayFragment(mbuf, meta.view, out.mtu, CutterOf(snapshot, meta))) {
+    return Fit::kCut;
+  }
   meta.verdict = Verdict::kDropMtuExceeded;
   if (context.errors.Take(context.now)) {
     SendIcmpError(mbuf, meta, ErrorKind::kPacketTooBig,

@@ -77,6 +77,123 @@ TEST_P(KernelWalk, TranslatesAnotherQueuesEndpoint) {
   EXPECT_NE(out[0].Packet(), packet.Packet());
 }
 
+TEST_P(KernelWalk, IsReachedFromAQueueAndAnswersIt) {
+  Walk walk(World());
+  const std::string here = at.At(at.internal, 5000);
+  const std::string web = at.At(at.web, 80);
+  const auto syn = walk.Send("crawl0", Tcp(here, web).Flags("S"));
+  ASSERT_THAT(syn, ElementsAre(ArrivesAt("gw0")));
+  const Bytes seen = syn[0].Packet();
+  const size_t l4 = at.v4 ? 20 : 40;
+  const std::string outside = at.At(at.unicast, seen[l4] * 256U + seen[l4 + 1]);
+  EXPECT_EQ(seen, Tcp(outside, web).Flags("S").Packet());
+  // On its way over the loopback interface, which has no addresses.
+  Bytes answer = Tcp(web, outside).Flags("SA").Frame();
+  std::fill_n(answer.begin(), 12, uint8_t{0});
+  EXPECT_THAT(
+      walk.Send("gw0", answer),
+      ElementsAre(Arrives("crawl0", Tcp(web, here).Flags("SA").Packet())));
+  EXPECT_EQ(walk.ending(), "delivered");
+  EXPECT_THAT(
+      walk.Send("crawl0", Tcp(here, web).Flags("A")),
+      ElementsAre(Arrives("gw0", Tcp(outside, web).Flags("A").Packet())));
+}
+
+TEST_P(KernelWalk, TellsAQueueThatItsServerIsGone) {
+  Walk walk(World());
+  const auto asked =
+      Tcp(at.At(at.internal, 5000), at.At(at.web, 80)).Flags("S");
+  const auto seen = walk.Send("crawl0", asked);
+  ASSERT_THAT(seen, ElementsAre(ArrivesAt("gw0")));
+  const auto error =
+      IcmpError(at.web, at.v4 ? 3 : 1, at.v4 ? 3 : 4, seen[0].Packet());
+  EXPECT_THAT(
+      walk.Send("gw0", error),
+      ElementsAre(Arrives("crawl0", IcmpError(at.web, at.v4 ? 3 : 1,
+                                              at.v4 ? 3 : 4, asked.Packet())
+                                        .Packet())));
+}
+
+// It believed to send over loopback, whose link takes 64 KiB: cut in its place,
+// whatever it says of cutting (RFC 8200 4.5: only a sender does).
+TEST_P(KernelWalk, IsCutToTheLinkOfAQueueThatAsked) {
+  SnapshotBuilder world = World();
+  const std::string host = at.v4 ? "192.0.2.99" : "2001:db8:53::99";
+  world.Service("host", {host}, {"udp/53"}, {"kernel"});
+  Walk walk(world);
+  const std::string here = at.At(at.internal, 5000);
+  const auto asked = walk.Send("crawl0", Udp(here, at.At(host, 53)));
+  ASSERT_THAT(asked, ElementsAre(ArrivesAt("gw0")));
+  const Bytes seen = asked[0].Packet();
+  const size_t l4 = at.v4 ? 20 : 40;
+  const auto answer = [&host, this](const std::string& to) {
+    return Udp(at.At(host, 53), to).PayloadSize(3000).DontFragment();
+  };
+  const auto pieces = walk.SendCut(
+      "gw0", answer(at.At(at.unicast, seen[l4] * 256U + seen[l4 + 1])).Frame(),
+      {1600});
+  ASSERT_THAT(pieces, ElementsAre(ArrivesAt("crawl0"), ArrivesAt("crawl0"),
+                                  ArrivesAt("crawl0")));
+  Bytes together;
+  for (const Arrival& piece : pieces) {
+    const Bytes bytes = piece.Packet();
+    EXPECT_LE(bytes.size(), 1500U);
+    const size_t field = at.v4 ? 6 : 42;  // offset and flags
+    const size_t offset = (bytes[field] * 256U + bytes[field + 1]) &
+                          (at.v4 ? 0x7fffU : 0xfff8U);  // DF is gone
+    const bool last = together.size() > 1500;
+    EXPECT_EQ(at.v4 ? offset : offset | (bytes[field + 1] & 1U),
+              at.v4 ? together.size() / 8 | (last ? 0 : 0x2000U)
+                    : together.size() | (last ? 0 : 1U));
+    together.insert(together.end(), bytes.begin() + (at.v4 ? 20 : 48),
+                    bytes.end());
+  }
+  EXPECT_EQ(together, answer(here).L4());
+}
+
+// An answer that nobody has asked for: it is from a service address, to a
+// mapping that is not there.
+TEST_P(KernelWalk, AnswersNobodyElseHere) {
+  Walk walk(World());
+  EXPECT_THAT(
+      walk.Send("gw0",
+                Tcp(at.At(at.web, 80), at.At(at.unicast, 50500)).Flags("SA")),
+      IsEmpty());
+  EXPECT_EQ(walk.ending(), "nat_loop");
+}
+
+// A frame that was on its way out of another interface has that one's link
+// header: what godwit has to say about it must still reach the kernel.
+TEST_P(KernelWalk, IsToldOfWhatCannotBeSent) {
+  Walk walk(World());
+  Bytes frame = Ip(at.web, at.remote, 47).Payload("tunnel").Frame();
+  std::fill_n(frame.begin(), 12, uint8_t{0});
+  const auto told = walk.Send("gw0", frame);
+  ASSERT_THAT(told, ElementsAre(ArrivesAt("gw0")));
+  const MacAddress to = FarEndMac(World().device_id("gw0"));
+  EXPECT_TRUE(std::equal(to.begin(), to.end(), told[0].frame.begin()));
+}
+
+// Beside an interface that the kernel has itself the TAP is the queue `kernel`
+// and nothing else.
+TEST_P(KernelWalk, SpeaksForNoLinkButItsOwn) {
+  SnapshotBuilder world = World();
+  world.device("wan0").keeps_interface = true;
+  Walk walk(world);
+  const auto solicit =
+      Icmp("fe80::1", "ff02::2", 133, 0).Ttl(255).PayloadSize(4);
+  EXPECT_THAT(walk.Send("gw0", solicit), IsEmpty());
+  EXPECT_EQ(walk.ending(), "leak_prevented");
+  EXPECT_THAT(
+      walk.Send("gw0", Udp(at.At(at.unicast, 3784), at.At(at.remote, 3784))),
+      IsEmpty());
+  EXPECT_EQ(walk.ending(), "leak_prevented");
+  EXPECT_THAT(
+      walk.Send("gw0",
+                Tcp(at.At(at.web, 40000), at.At(at.remote, 443)).Flags("S")),
+      ElementsAre(ArrivesAt("wan0")));
+}
+
 TEST(KernelLinkWalk, PassesNeighbourDiscovery) {
   Walk walk(World());
   // From a link-local address, and from none (RFC 4862 5.4.2).

@@ -75,6 +75,38 @@ TEST_P(LocalWalk, ReachesTheKernelsServices) {
       ElementsAre(ArrivesAt("gw0")));
 }
 
+// From a link with large packets to one with small ones, and back.
+TEST_P(LocalWalk, TellsBothEndsHowMuchTheOtherTakes) {
+  SnapshotBuilder world = World();
+  world.device("crawl0").mtu = 1400;
+  world.device("mail0").mtu = 1300;
+  Walk walk(world);
+  const std::string here = at.At(at.internal, 5000);
+  const std::string mail = at.At(at.mail, 25);
+  const auto syn = walk.Send("crawl0", Tcp(here, mail).Flags("S"));
+  ASSERT_THAT(syn, ElementsAre(ArrivesAt("mail0")));
+  const Bytes seen = syn[0].Packet();
+  const size_t l4 = at.v4 ? 20 : 40;
+  const std::string outside = at.At(at.unicast, seen[l4] * 256U + seen[l4 + 1]);
+  walk.Send("mail0", Tcp(mail, outside).Flags("SA"));
+  const auto large = [](const std::string& from, const std::string& to) {
+    return Tcp(from, to).Flags("A").DontFragment().PayloadSize(1270);
+  };
+  // The error quotes what its receiver has sent.
+  const auto tells = [&walk, l4](const char* device, const Bytes& sent) {
+    const auto out = walk.Send(device, sent);
+    EXPECT_THAT(walk.ending(), testing::HasSubstr("mtu_exceeded"));
+    if (out.size() != 1 || out[0].device != device) return false;
+    const Bytes error = out[0].Packet();
+    const size_t quote = l4 + 8;
+    return ChecksumsHold(error) && error[l4] != 0 &&
+           std::equal(error.begin() + static_cast<long>(quote), error.end(),
+                      sent.begin() + 14);
+  };
+  EXPECT_TRUE(tells("crawl0", large(here, mail).Frame()));
+  EXPECT_TRUE(tells("mail0", large(mail, outside).PayloadSize(1388).Frame()));
+}
+
 TEST_P(LocalWalk, RejectsOtherL4PortsHereToo) {
   Walk walk(World());
   EXPECT_THAT(

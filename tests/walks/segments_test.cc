@@ -87,5 +87,26 @@ TEST_P(SegmentsWalk, LongFramesStayInTheirChain) {
   EXPECT_EQ(left.size(), packet.Packet().size());
 }
 
+TEST(SegmentsFragmentWalk, LongFramesAreCutOutOfTheirChain) {
+  SnapshotBuilder world = World();
+  world.device("crawl0").mtu = 9000;
+  const Family& at = V4();
+  const auto packet =
+      Udp(at.At(at.internal, 5000), at.At(at.remote, 53)).PayloadSize(4000);
+  Walk walk(world);
+  const auto pieces =
+      walk.SendCut("crawl0", packet.Frame(), {1500, 1501, 2900});
+  ASSERT_EQ(pieces.size(), 3u);
+  Bytes together;
+  for (const Arrival& piece : pieces) {
+    const Bytes bytes = piece.Packet();
+    together.insert(together.end(), bytes.begin() + 20, bytes.end());
+  }
+  // Behind the UDP header, of which the l4port and the checksum are new.
+  const Bytes sent = packet.L4();
+  ASSERT_EQ(together.size(), sent.size());
+  EXPECT_TRUE(std::equal(sent.begin() + 8, sent.end(), together.begin() + 8));
+}
+
 }  // namespace
 }  // namespace godwit
