@@ -23,6 +23,7 @@ namespace godwit {
 namespace {
 
 constexpr char kTunDevice[] = "/dev/net/tun";
+constexpr int kNoLinkLocalAddress = 1;  // IN6_ADDR_GEN_MODE_NONE
 
 absl::Status AddAddressesAndGateways(const KernelUplink& uplink, int ifindex) {
   auto socket = NetlinkSocket::Open();
@@ -77,6 +78,11 @@ absl::Status PlumbUplink(const KernelUplink& uplink) {
   absl::Status status;
   // What the kernel sends through a TAP goes to the wire as it is.
   if (link->kind == "tun") status = DisableOffloads(name);
+  // What a queue asks the queue `kernel` has the unicast address as source,
+  // which is the kernel's own, too: on a TAP only godwit can send it.
+  if (status.ok() && link->kind == "tun") {
+    status = SetSysctl(absl::StrCat("ipv4/conf/", name, "/accept_local"), 1);
+  }
   if (status.ok() && uplink.mac) status = SetMac(name, *uplink.mac);
   if (status.ok() && uplink.mtu) status = SetMtu(name, *uplink.mtu);
   if (status.ok() && uplink.reverse_path_filter == ReversePathFilter::kRelax) {
@@ -85,6 +91,16 @@ absl::Status PlumbUplink(const KernelUplink& uplink) {
   if (status.ok()) status = SetUp(name);
   if (status.ok()) status = AddAddressesAndGateways(uplink, link->ifindex);
   return OnUplink(name, status);
+}
+
+absl::Status KeepQuiet(absl::string_view ifname) {
+  if (!HasIpv6()) return absl::OkStatus();
+  const std::string conf = absl::StrCat("ipv6/conf/", ifname);
+  absl::Status status =
+      SetSysctl(absl::StrCat(conf, "/addr_gen_mode"), kNoLinkLocalAddress);
+  status.Update(SetSysctl(absl::StrCat(conf, "/accept_ra"), 0));
+  status.Update(SetSysctl(absl::StrCat(conf, "/router_solicitations"), 0));
+  return OnUplink(ifname, status);
 }
 
 absl::Status UnplumbUplink(absl::string_view ifname) {

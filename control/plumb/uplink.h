@@ -44,6 +44,11 @@ struct KernelUplink {
 // next free one.
 absl::Status PlumbUplink(const KernelUplink& uplink);
 
+// A TAP beside an interface that the kernel has itself: nothing is to be said
+// on it, no link-local address, MLD or router solicitation of its own. Call it
+// before the TAP is up.
+absl::Status KeepQuiet(absl::string_view ifname);
+
 // Removes the addresses and default routes that we made on `ifname`; an
 // interface that is gone is no error.
 absl::Status UnplumbUplink(absl::string_view ifname);

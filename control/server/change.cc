@@ -8,6 +8,7 @@
 #include "control/intent/defaults.h"
 #include "control/intent/machine.h"
 #include "control/intent/validate.h"
+#include "control/plumb/link.h"
 #include "control/plumb/queue_netns.h"
 #include "control/server/control_thread.h"
 #include "control/server/log.h"
@@ -28,6 +29,15 @@ bool SameDevice(const List& list, const Item& item) {
   const int at = IndexOf(list, item.name());
   return at >= 0 &&
          DeviceSet::Signature(list.Get(at)) == DeviceSet::Signature(item);
+}
+
+bool KernelServes(const api::Config& config) {
+  for (const api::Service& service : config.services()) {
+    for (const api::QueueRef& ref : service.queues()) {
+      if (ref.queue() == "kernel") return true;
+    }
+  }
+  return false;
 }
 
 absl::Status AtDevice(const char* list, int index, const std::string& device,
@@ -144,6 +154,32 @@ absl::Status ControlThread::PlumbAddresses(const api::Config& next) {
   return absl::OkStatus();
 }
 
+absl::Status ControlThread::ReturnOverLoopback(const api::Config& next,
+                                               const DeviceMap& fresh) {
+  if (!KernelServes(next) || next.uplinks().empty()) {
+    loopback_.reset();
+    return absl::OkStatus();
+  }
+  // All TAPs lead to the same workers.
+  const std::string& name = next.uplinks(0).name();
+  const auto opened = fresh.find(name);
+  const auto known = uplinks_.find(name);
+  if (opened == fresh.end() && known == uplinks_.end()) {
+    return absl::NotFoundError(absl::StrCat("uplink ", name, ": not open"));
+  }
+  const OpenDevice& uplink =
+      opened != fresh.end() ? *opened->second : *known->second;
+  const auto tap = IfIndex(uplink.tap_name);
+  if (!tap.ok()) return tap.status();
+  SteeringTables tables = SteeringFor(next);
+  tables.kernel_queue_ifindex = static_cast<uint32_t>(*tap);
+  if (loopback_ != nullptr) return loopback_->Publish(tables);
+  auto attached = LoopbackReturn::Attach(tables);
+  if (!attached.ok()) return attached.status();
+  loopback_ = *std::move(attached);
+  return absl::OkStatus();
+}
+
 void ControlThread::CloseUnused(const api::Config& next) {
   for (auto it = uplinks_.begin(); it != uplinks_.end();) {
     if (IndexOf(next.uplinks(), it->first) >= 0) {
@@ -187,6 +223,7 @@ absl::StatusOr<api::ChangeReply> ControlThread::Change(
   if (status.ok())
     status = OpenDevices(next, loaded.source, new_uplinks, new_queues);
   if (status.ok()) status = PlumbAddresses(next);
+  if (status.ok()) status = ReturnOverLoopback(next, new_uplinks);
   if (!status.ok()) {
     for (auto& [name, device] : new_queues) {
       options_.devices->Close(std::move(device));
@@ -203,6 +240,7 @@ absl::StatusOr<api::ChangeReply> ControlThread::Change(
     PlumbAddresses(full_).IgnoreError();
     uplinks_.merge(new_uplinks);
     queues_.merge(new_queues);
+    ReturnOverLoopback(full_, {}).IgnoreError();
     UpdateLiveness(full_);
     Republish("a change was taken back");
     return status;

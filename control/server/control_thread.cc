@@ -117,6 +117,7 @@ void ControlThread::Run(const std::function<void()>& stop_workers) {
   ready_ = false;
   stop_workers();
   watch_.reset();
+  loopback_.reset();
   for (DeviceMap* devices : {&queues_, &uplinks_}) {
     for (auto& [name, device] : *devices) {
       options_.devices->Close(std::move(device));

@@ -18,6 +18,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "bpf/loopback_return.h"
 #include "control/compile/compiler.h"
 #include "control/intent/load.h"
 #include "control/server/device_set.h"
@@ -130,6 +131,10 @@ class ControlThread final : public Node {
                            DeviceMap& uplinks, DeviceMap& queues);
   absl::Status ReopenChanged(const api::Config& next);
   absl::Status PlumbAddresses(const api::Config& next);
+  // The queue `kernel` and its answers to other queues, of the uplinks that
+  // are open and those that are `fresh`.
+  absl::Status ReturnOverLoopback(const api::Config& next,
+                                  const DeviceMap& fresh);
   void CloseUnused(const api::Config& next);
   absl::Status Publish(const api::Config& full, bool config_changed);
   void Republish(const char* why);
@@ -171,6 +176,7 @@ class ControlThread final : public Node {
   api::Config full_;    // with its defaults
   DeviceMap uplinks_;
   DeviceMap queues_;
+  std::unique_ptr<LoopbackReturn> loopback_;  // while `kernel` serves
   EgressPorts egress_;
   std::map<std::string, QueueLiveness> liveness_;
   std::unique_ptr<KernelWatch> watch_;

@@ -191,6 +191,7 @@ absl::Status DeviceSet::OpenTap(const api::Uplink& uplink, OpenDevice& device) {
   const bool bypass = device.spec.kind != Kind::kXdp;
   options.mac = bypass ? device.mac : MacFor(device.tap_name);
   if (bypass) options.mtu = device.mtu;
+  options.beyond_mtu = EthPortOptions::BeyondMtu::kTake;
   DeviceSpec spec;
   spec.kind = Kind::kTap;
   spec.target = device.tap_name;
@@ -200,6 +201,7 @@ absl::Status DeviceSet::OpenTap(const api::Uplink& uplink, OpenDevice& device) {
   // Before it is up: the kernel can't ask for an IPv6 neighbour before its own
   // link-local address is settled.
   absl::Status status = KeepServiceAddressesQuiet(device.tap_name);
+  if (status.ok() && !bypass) status = KeepQuiet(device.tap_name);
   if (status.ok()) status = device.tap->Start();
   if (!status.ok()) return status;
   device.tap_mac = *options.mac;

@@ -171,6 +171,26 @@ def test_rule_5_link_local_passes(w):
   assert w.up.ask(mine, pk.V6.GW) is not None, "no answer to a solicitation for the link-local address"
 
 
+def test_rule_5_a_tap_beside_the_kernels_interface_speaks_for_no_link(w):
+  """On an `xdp:` uplink the TAP is the queue `kernel`: what the kernel says about itself there does not leave."""
+  if w.kind != "xdp":
+    pytest.skip("elsewhere the TAP is the uplink")
+  tap = "gw-wan0"
+  assert "fe80" not in w.n.ip("-6", "addr", "show", "dev", tap)
+  before = w.counters()
+  with w.n.inside():
+    index = socket.if_nametoindex(tap)
+    s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+  with s:    # a listener on it, as a multicast name resolver would be
+    group = socket.inet_pton(socket.AF_INET6, "ff15::4711")
+    s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, group + struct.pack("=I", index))
+    end = time.monotonic() + 3
+    while not (moved := w.counters().drops_since(before)) and time.monotonic() < end:
+      time.sleep(0.02)
+  assert set(moved) == {"leak_prevented"}, f"the kernel's report did not come to the TAP, or went on: {moved}"
+  w.silence()
+
+
 def test_L2_01_frames_for_another_mac(w, ip):
   before = w.counters()
   w.up.send(pk.udp(ip.C, ip.VIP, w.l4port(), 53), dst="02:00:00:00:99:99")

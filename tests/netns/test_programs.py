@@ -10,7 +10,7 @@ from harness import packets as pk
 from harness.leaks import Allowed
 from harness.netns import Netns
 from harness.wire import Wire
-from harness.world import World, changed, queue, service, standard_config
+from harness.world import GATEWAY_MAC, World, changed, queue, service, standard_config
 
 
 class Town:
@@ -31,7 +31,7 @@ class Town:
         queue(c, name).update(device=f"{device}:{name}", netns=self.spaces[name].name)
       c["queues"] = [q for q in c["queues"] if q["name"] in queues]
       service(c, "dns")["queues"] = ["dns0"]
-      c["services"].append({"name": "host", "addresses": [pk.V4.VIPC, pk.V6.VIPC], "ports": ["tcp/80", "udp/80"],
+      c["services"].append({"name": "host", "addresses": [pk.V4.VIPC, pk.V6.VIPC], "ports": ["tcp/80", "udp/80", "icmp"],
                             "queues": ["kernel"]})
     try:
       self.w = self._stack.enter_context(World(changed(standard_config(kind, queues), edit), kind=kind, learn=False))
@@ -44,6 +44,8 @@ class Town:
     """The far end becomes a router's: gateway, client and remote server addresses in one kernel."""
     w = self.w
     w.up.hosts = {}
+    # What has answered for the gateway until now had this MAC: who has asked already is right.
+    w.w.ip("link", "set", "far0", "address", GATEWAY_MAC)
     w.w.sysctl(net__ipv6__conf__all__disable_ipv6=0, net__ipv6__conf__far0__disable_ipv6=0,
                net__ipv6__conf__lo__disable_ipv6=0)
     w.w.ip("addr", "add", f"{pk.V4.GW}/24", "dev", "far0")
@@ -221,11 +223,87 @@ def test_queue_kernel_originates_under_rule_3(town, ip):
   assert set(seen) == {ip.U}
 
 
+def on_the_wire(town, ip):
+  """What left or came by the uplink from or to a service address, or with a port of these tests."""
+  return [p for p in town.w.up.packets() if {p.src, p.dst} & {ip.VIPB, ip.VIPC} or {p.sport, p.dport} & {80, 443}]
+
+
 def test_queue_kernel_is_reached_from_a_queue(town, ip):
   seen = []
   with tcp_server(town.w.n, ip, ip.VIPC, 80, seen):
     assert fetch(town.spaces["crawl0"], ip, ip.VIPC, 80, b"inside") == b"INSIDE"
+    data = bytes(range(97, 123)) * 20000
+    assert fetch(town.spaces["crawl0"], ip, ip.VIPC, 80, data) == data.upper()
+    assert fetch(town.spaces["dns0"], ip, ip.VIPC, 80, b"from a service address", ip.VIP) == b"FROM A SERVICE ADDRESS"
   assert set(seen) == {ip.U}
+  assert not on_the_wire(town, ip)
+
+
+def test_queue_kernel_answers_datagrams_of_a_queue(town, ip):
+  with open_socket(town.w.n, ip, socket.SOCK_DGRAM, ip.VIPC, 80) as server, \
+      open_socket(town.spaces["crawl0"], ip, socket.SOCK_DGRAM) as client:
+    client.connect((ip.VIPC, 80))
+    for i in range(20):
+      client.send(b"query %d" % i)
+      data, peer = server.recvfrom(2000)
+      assert peer[0] == ip.U
+      server.sendto(data.upper(), peer)
+      assert client.recv(2000) == b"QUERY %d" % i
+  assert not on_the_wire(town, ip)
+
+
+@pytest.mark.parametrize("discovery", [1, 5], ids=["want", "omit"])    # IP_PMTUDISC_WANT, the default, and _OMIT
+def test_queue_kernel_answers_with_more_than_a_link_takes(town, ip, discovery):
+  """Over loopback, where the kernel believes that it sends, 64 KiB are one packet: godwit cuts it."""
+  answer = bytes(range(256)) * 32
+  level, option = (socket.IPPROTO_IP, 10) if ip.v == 4 else (socket.IPPROTO_IPV6, 23)    # (IP|IPV6)_MTU_DISCOVER
+  with open_socket(town.w.n, ip, socket.SOCK_DGRAM, ip.VIPC, 80) as server, \
+      open_socket(town.spaces["crawl0"], ip, socket.SOCK_DGRAM) as client:
+    server.setsockopt(level, option, discovery)
+    for _ in range(3):
+      client.sendto(b"all of it", (ip.VIPC, 80))
+      _, peer = server.recvfrom(2000)
+      server.sendto(answer, peer)
+      assert client.recv(65536) == answer
+
+
+def test_queue_kernel_is_not_there_and_a_queue_hears_of_it(town, ip):
+  with open_socket(town.spaces["crawl0"], ip, socket.SOCK_STREAM) as s, pytest.raises(ConnectionRefusedError):
+    s.connect((ip.VIPC, 80))
+  with open_socket(town.spaces["crawl0"], ip, socket.SOCK_DGRAM) as s, pytest.raises(ConnectionRefusedError):
+    s.connect((ip.VIPC, 80))
+    s.send(b"x")
+    s.recv(10)
+
+
+def test_queue_kernel_is_pinged_from_a_queue(town, ip):
+  before = town.w.counters()
+  out = town.spaces["crawl0"].run("ping", f"-{ip.v}", "-c", "3", "-i", "0.2", "-W", "2", ip.VIPC)
+  assert " 3 received" in out
+  assert town.w.counters()["delivered"] >= before["delivered"] + 6, "answered by somebody else than the kernel"
+
+
+def test_queue_kernel_reaches_a_queue(town, ip):
+  """The other way: a program of the root namespace, with its service address, asks a service of another queue."""
+  seen = []
+  with tcp_server(town.spaces["web0"], ip, ip.VIPB, 443, seen):
+    assert fetch(town.w.n, ip, ip.VIPB, 443, b"other way", ip.VIPC) == b"OTHER WAY"
+    data = bytes(range(97, 123)) * 20000
+    assert fetch(town.w.n, ip, ip.VIPB, 443, data, ip.VIPC) == data.upper()
+  assert set(seen) == {ip.U}
+  assert not on_the_wire(town, ip)
+
+
+def test_queue_kernel_leaves_the_nodes_own_loopback_alone(town, ip):
+  """Between two addresses of the root namespace: the kernel's own ports, and clients at the unicast address."""
+  before = town.w.counters()
+  with tcp_server(town.w.n, ip, ip.U, 179, seen := []):
+    assert fetch(town.w.n, ip, ip.U, 179, b"to itself", ip.VIPC) == b"TO ITSELF"
+  assert set(seen) == {ip.VIPC}
+  with tcp_server(town.w.n, ip, ip.VIPC, 80, seen := []):
+    assert fetch(town.w.n, ip, ip.VIPC, 80, b"to itself", ip.U) == b"TO ITSELF"
+  assert set(seen) == {ip.U}
+  assert town.w.counters()["delivered"] == before["delivered"]
 
 
 def test_rule_5_the_nodes_own_programs_use_the_unicast_address(town, ip):

@@ -86,6 +86,26 @@ TEST_F(UplinkTest, TheTapGetsWhatTheConfigSays) {
   EXPECT_THAT(node_.Ip("-6 route show default"),
               HasSubstr("via 2001:db8:7::1 dev gw0 proto 74 metric 74"));
   EXPECT_EQ(node_.Exec("cat /proc/sys/net/ipv4/conf/gw0/rp_filter"), "0\n");
+  EXPECT_EQ(node_.Exec("cat /proc/sys/net/ipv4/conf/gw0/accept_local"), "1\n");
+}
+
+TEST_F(UplinkTest, AQuietTapHasNoLinkLocalAddress) {
+  for (const char* name : {"gw0", "gw1"}) ASSERT_TRUE(MakeTap(name).ok());
+  node_.Enter([] { EXPECT_TRUE(KeepQuiet("gw0").ok()); });
+  // A TAP has a carrier, and so its address, while somebody has it open.
+  node_.Enter([&] {
+    for (const char* name : {"gw0", "gw1"}) {
+      const OwnedFd fd(open("/dev/net/tun", O_RDWR));
+      ifreq request{};
+      std::strcpy(request.ifr_name, name);
+      request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_MULTI_QUEUE;
+      ASSERT_EQ(ioctl(fd.get(), TUNSETIFF, &request), 0);
+      ASSERT_TRUE(godwit::SetUp(name).ok());
+      Shell("sleep 0.1");
+    }
+  });
+  EXPECT_THAT(node_.Ip("-6 addr show dev gw0"), Not(HasSubstr("fe80")));
+  EXPECT_THAT(node_.Ip("-6 addr show dev gw1"), HasSubstr("fe80"));
 }
 
 TEST_F(UplinkTest, TheKernelSendsCompletePacketsThroughTheTap) {
