@@ -269,5 +269,6 @@ class Bed:
         ends = sum(counts[key] for key in ("delivered", "sent", "punted", "consumed", "held"))
         dropped = sum(counts["dropped"].values())
         if counts["received"] + counts["generated"] != ends + dropped:
-            raise Wrong(f"counters don't add up: {counts}")
+            raise Wrong(f"counters don't add up: {counts['received']} received and {counts['generated']} generated, "
+                        f"but {ends} ended and {dropped} dropped")
         return counts["received"], dropped

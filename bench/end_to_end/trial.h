@@ -52,7 +52,7 @@ class Trial {
   // Every flow begun and seen through, both ways; whatever got lost is sent
   // again for some seconds. False if some flow never was.
   bool Establish(Outcome& outcome);
-  // As fast as it goes. Received frames a second.
+  // As fast as it goes. Received frames a second, of the median millisecond.
   Outcome Rate(Way way, double seconds);
   // `pace` frames a second, in small bursts.
   Outcome Latency(Way way, double seconds, double pace);
