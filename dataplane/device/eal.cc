@@ -6,11 +6,15 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
 #include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_lcore.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,6 +26,8 @@ namespace godwit {
 namespace {
 
 constexpr char kHugepagesFolder[] = "/sys/kernel/mm/hugepages";
+constexpr char kRunFolder[] = "/run/godwit";
+constexpr char kTurnFile[] = "/run/godwit/hugepages.lock";
 // Of DPDK's 128 lcores the first is the control side's.
 constexpr uint32_t kMaxWorkers = RTE_MAX_LCORE - 1;
 
@@ -55,6 +61,27 @@ absl::Status CheckCpus(const std::vector<uint32_t>& cpus) {
   }
   return absl::OkStatus();
 }
+
+// Held from the counting of free hugepages until they are taken: of two that
+// start at once the second counts what the first has left. A process that dies
+// lets go of it. Without the right to the file there is no turn to wait for.
+class HugepagesTurn {
+ public:
+  HugepagesTurn() {
+    mkdir(kRunFolder, 0755);
+    fd_ = open(kTurnFile, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    while (fd_ >= 0 && flock(fd_, LOCK_EX) != 0 && errno == EINTR) {
+    }
+  }
+  ~HugepagesTurn() {
+    if (fd_ >= 0) close(fd_);
+  }
+  HugepagesTurn(const HugepagesTurn&) = delete;
+  HugepagesTurn& operator=(const HugepagesTurn&) = delete;
+
+ private:
+  int fd_ = -1;
+};
 
 // "0@(0,1),1@(2),2@(3)": lcore i + 1 is worker i.
 std::string Lcores(const EalOptions& options) {
@@ -101,7 +128,8 @@ std::vector<std::string> Arguments(const EalOptions& options,
       "--no-telemetry",
       "--log-level=warning",
       "-m",
-      absl::StrCat(options.memory_mib),
+      absl::StrCat(options.memory_mib +
+                   (mode.hugepages ? 0 : options.spare_mib)),
   };
   if (mode.hugepages) {
     arguments.push_back("--in-memory");  // refused together with --no-huge
@@ -136,8 +164,11 @@ uint64_t FreeHugepagesMib() {
                           &page_kib)) {
       continue;
     }
-    kib += page_kib * ReadNumber(absl::StrCat(kHugepagesFolder, "/", name,
-                                              "/free_hugepages"));
+    const std::string pages = absl::StrCat(kHugepagesFolder, "/", name, "/");
+    const uint64_t free = ReadNumber(pages + "free_hugepages");
+    // Mapped by somebody, and free only until it is touched.
+    const uint64_t promised = ReadNumber(pages + "resv_hugepages");
+    kib += page_kib * (free - std::min(free, promised));
   }
   closedir(folder);
   return kib / 1024;
@@ -155,6 +186,7 @@ absl::StatusOr<EalMode> StartEal(const EalOptions& options) {
   }
   if (absl::Status s = CheckCpus(options.worker_cpus); !s.ok()) return s;
   if (absl::Status s = CheckCpus(options.control_cpus); !s.ok()) return s;
+  const HugepagesTurn turn;
   absl::StatusOr<EalMode> mode = ChoosePages(options);
   if (!mode.ok()) return mode;
 

@@ -29,6 +29,8 @@ struct EalOptions {
   // are any. Without: the fixed size of DPDK's heap, of which only what is
   // touched costs memory.
   uint32_t memory_mib = 512;
+  // What may be needed later: only added where the size is fixed.
+  uint32_t spare_mib = 0;
   // Addresses "0000:3b:00.0"; without any the PCI bus is not even looked at.
   std::vector<std::string> pci_devices;
   // Passed on to DPDK behind ours (the config's eal_args).
@@ -48,7 +50,7 @@ absl::StatusOr<EalMode> StartEal(const EalOptions& options);
 // After every EthPort and pool is gone.
 void StopEal();
 
-// The hugepages that are free now, of all sizes, in MiB.
+// The hugepages that are free now and promised to nobody, of all sizes, in MiB.
 uint64_t FreeHugepagesMib();
 
 }  // namespace godwit

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Memory is taken at the start, also where nodes start together."""
+
+import contextlib
+import pathlib
+
+import pytest
+from harness.daemon import Daemon
+from harness.netns import Netns
+from harness.world import changed, standard_config
+
+FREE = pathlib.Path("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages")
+
+
+def small(**dataplane):
+  return changed(standard_config(queues=("crawl0",)), lambda c: c["dataplane"].update(max_flows=4096, **dataplane))
+
+
+@contextlib.contextmanager
+def nodes(n, config):
+  with contextlib.ExitStack() as stack:
+    started = []
+    for i in range(n):
+      ns = Netns(f"m{i}")
+      stack.callback(ns.close)
+      daemon = Daemon(ns, config, wait=False)
+      stack.callback(daemon.close)
+      started.append(daemon)
+    yield started
+
+
+def test_nodes_that_start_together_share_the_hugepages():
+  """More of them than there are hugepages for: the last ones do without."""
+  free = int(FREE.read_text()) * 2 if FREE.exists() else 0
+  n = 5
+  with nodes(n, small(workers=1)) as started:
+    for daemon in started:
+      daemon.wait_ready(60)
+    pages = [line for daemon in started for line in daemon.log().splitlines() if "hugepages: " in line]
+    assert len(pages) == n
+    if free > 1000:
+      assert any("hugepages: on" in line for line in pages), pages
+
+
+def test_required_hugepages_that_are_not_there_stop_the_start():
+  """127 workers take some 4 GiB: more than the machine of a test has reserved."""
+  config = small(workers=127, cpus=[0], hugepages="required")
+  if FREE.exists() and int(FREE.read_text()) * 2 > 3500:
+    pytest.skip("so many hugepages")
+  with nodes(1, config) as (daemon,):
+    assert daemon.process.wait(20) == 1
+    assert "hugepages: required, but " in daemon.log() and "MiB wanted" in daemon.log()
