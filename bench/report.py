@@ -264,7 +264,7 @@ def plot(directory, path):
         (directory / "rates.svg").write_text(chart, encoding="utf-8")
     latencies = latency_rows(runs)
     if latencies:
-        chart = bar_chart("microseconds there and back at half load, p50 and p99", latencies)
+        chart = bar_chart("microseconds from link to link at half load, p50 and p99", latencies)
         (directory / "latency.svg").write_text(chart, encoding="utf-8")
 
 
