@@ -151,24 +151,36 @@ L4portPool& FlowTable::PoolOf(uint8_t protocol) {
   return icmp ? *icmp_ids_ : *l4ports_;
 }
 
-uint64_t FlowTable::DestinationOf(const Flow& flow) const {
-  FlowKey destination = UplinkSideKey(flow);
-  destination.local_l4port = 0;
+uint64_t FlowTable::DestinationOf(FlowKey uplink_side) const {
+  uplink_side.local_l4port = 0;
   // A name of its own among the hashes of keys.
-  destination.side = UINT16_MAX;
-  return HashOf(destination);
+  uplink_side.side = UINT16_MAX;
+  return HashOf(uplink_side);
 }
 
-bool FlowTable::ChooseL4Port(Flow& flow) {
+FlowTable::Draft FlowTable::DraftMapping(FlowKey uplink_side) {
+  Draft draft;
+  draft.destination = DestinationOf(uplink_side);
+  draft.candidate = PoolOf(uplink_side.protocol).Draw(draft.destination);
+  uplink_side.local_l4port = draft.candidate.l4port;
+  PrefetchBucket(HashOf(uplink_side));
+  return draft;
+}
+
+bool FlowTable::ChooseL4Port(Flow& flow, const Draft& draft) {
   FlowKey key = UplinkSideKey(flow);
+  flow.destination = DestinationOf(key);
+  L4portPool& pool = PoolOf(flow.protocol);
+  const L4portPool::Candidate first = draft.destination == flow.destination
+                                          ? draft.candidate
+                                          : pool.Draw(flow.destination);
   const L4portResult result =
-      PoolOf(flow.protocol)
-          .Allocate(flow.destination, [this, &key](uint16_t l4port) {
-            key.local_l4port = l4port;
-            return index_->Find(HashOf(key), [this, &key](uint32_t value) {
-              return Matches(value, key);
-            }) != FlowIndex::kNone;
-          });
+      pool.Allocate(flow.destination, first, [this, &key](uint16_t l4port) {
+        key.local_l4port = l4port;
+        return index_->Find(HashOf(key), [this, &key](uint32_t value) {
+          return Matches(value, key);
+        }) != FlowIndex::kNone;
+      });
   flow.external_l4port = result.l4port;
   return result.status == L4portStatus::kOk;
 }
@@ -184,9 +196,8 @@ FlowTable::Made FlowTable::JoinBinding(Flow& flow) {
       [this, &key](uint32_t found) { return Matches(found, key); });
   FlowNumber number = value >> 1;
   if (value == FlowIndex::kNone) {
-    wanted.destination = DestinationOf(wanted);
     wanted.sessions = 0;
-    if (!ChooseL4Port(wanted)) return Made::kNoL4Port;
+    if (!ChooseL4Port(wanted, Draft{})) return Made::kNoL4Port;
     number = Store(wanted);
     if (number == kNoFlow) {
       PoolOf(flow.protocol).Free(wanted.destination, wanted.external_l4port);
@@ -202,7 +213,8 @@ FlowTable::Made FlowTable::JoinBinding(Flow& flow) {
 }
 
 FlowTable::Made FlowTable::MakeOriginated(const Flow& wanted,
-                                          const NatConfig& nat, Flow*& made) {
+                                          const NatConfig& nat,
+                                          const Draft& draft, Flow*& made) {
   if (takeable_ == 0) {
     // What is evicted now makes room from the next burst on.
     EvictUnanswered();
@@ -214,8 +226,7 @@ FlowTable::Made FlowTable::MakeOriginated(const Flow& wanted,
     const Made joined = JoinBinding(flow);
     if (joined != Made::kYes) return joined;
   } else if (translated) {
-    flow.destination = DestinationOf(flow);
-    if (!ChooseL4Port(flow)) return Made::kNoL4Port;
+    if (!ChooseL4Port(flow, draft)) return Made::kNoL4Port;
   }
   const FlowNumber number = Store(flow);
   if (number == kNoFlow) {

@@ -85,12 +85,31 @@ class FlowTable {
 
   enum class Made { kYes, kTableFull, kNoL4Port };
 
+  // For a burst of new flows: the memory that making them waits for is sent
+  // for in advance. `ahead`: how many are made before it.
+  void PrefetchFree(uint32_t ahead) const {
+    if (ahead >= takeable_) return;
+    const FlowNumber number = free_[takeable_ - 1 - ahead];
+    __builtin_prefetch(&flows_[number], 1);
+    __builtin_prefetch(&flows_[number].destination, 1);
+    wheel_->Prefetch(number);
+  }
+  // Of a mapping that may be made: the pool's name of its remote end, and an
+  // l4port drawn for it. Takes nothing; it is asked for again when made.
+  struct Draft {
+    uint64_t destination = 0;  // 0: none
+    L4portPool::Candidate candidate{};
+  };
+  // `uplink_side` is the key without its l4port.
+  Draft DraftMapping(FlowKey uplink_side);
+
   // `flow` says everything but its number. Its deadline must be set.
   // kTableFull: the caller goes on without an entry.
   Made MakeInbound(const Flow& flow, Flow*& made);
   // Chooses the external l4port (flow.external_l4port is written, unless the
-  // source stays as it is) and files both keys.
-  Made MakeOriginated(const Flow& flow, const NatConfig& nat, Flow*& made);
+  // source stays as it is) and files both keys. `draft` is of this burst.
+  Made MakeOriginated(const Flow& flow, const NatConfig& nat,
+                      const Draft& draft, Flow*& made);
 
   void End(Flow& flow);
   // Ends what is due: at most `budget` steps.
@@ -159,9 +178,9 @@ class FlowTable {
   void Forget(FlowNumber number);
   void CountInbound(QueueId queue, int32_t change);
   bool EvictUnanswered();
-  bool ChooseL4Port(Flow& flow);
+  bool ChooseL4Port(Flow& flow, const Draft& draft);
   Made JoinBinding(Flow& flow);
-  uint64_t DestinationOf(const Flow& flow) const;
+  uint64_t DestinationOf(FlowKey uplink_side) const;
   L4portPool& PoolOf(uint8_t protocol);
 
   static constexpr uint32_t kQueueSide = 0;

@@ -19,6 +19,13 @@ uint64_t ClientHash(const FlowTable& flows, const FlowKey& key) {
   return flows.HashOf(client);
 }
 
+QueueId QueueFor(const Service& service, const FlowTable& flows,
+                 const Meta& meta) {
+  const uint64_t client =
+      service.affinity == Affinity::kClient ? ClientHash(flows, meta.key) : 0;
+  return ChooseQueue(service, meta.hash, client);
+}
+
 MacAddress SenderOf(const rte_mbuf* mbuf) {
   return rte_pktmbuf_mtod(mbuf, const EthHeader*)->source;
 }
@@ -53,8 +60,7 @@ void Serve(const Snapshot& snapshot, Context& context, const Decision& decision,
   const Service& service = snapshot.services[decision.service];
   if (!meta.lookup) meta.hash = context.flows->HashOf(meta.key);
   meta.service = decision.service;
-  meta.queue =
-      ChooseQueue(service, meta.hash, ClientHash(*context.flows, meta.key));
+  meta.queue = QueueFor(service, *context.flows, meta);
   if (meta.queue == 0) {
     meta.verdict = Verdict::kDropServiceNoQueue;
     return;
@@ -124,7 +130,8 @@ void Exhausted(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
 }
 
 void Originate(const Snapshot& snapshot, Context& context,
-               const Decision& decision, rte_mbuf* mbuf, Meta& meta) {
+               const Decision& decision, const FlowTable::Draft& draft,
+               rte_mbuf* mbuf, Meta& meta) {
   const NatConfig& nat = *snapshot.nat;
   QueueUse& use = context.queue_use[meta.queue];
   meta.verdict = CheckLimits(snapshot.queues[meta.queue], use, context.now);
@@ -142,7 +149,7 @@ void Originate(const Snapshot& snapshot, Context& context,
     ChooseUnicast(nat, flow.local, flow.unicast);
   }
   const FlowTable::Made made =
-      context.flows->MakeOriginated(flow, nat, meta.flow);
+      context.flows->MakeOriginated(flow, nat, draft, meta.flow);
   if (made != FlowTable::Made::kYes) {
     Exhausted(snapshot, context, mbuf, meta, made);
     return;
@@ -193,8 +200,8 @@ bool GoesToOriginatedOwner(const Snapshot& snapshot, Context& context,
   return true;
 }
 
-void Carry(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
-           Meta& meta) {
+void Carry(const Snapshot& snapshot, Context& context,
+           const FlowTable::Draft& draft, rte_mbuf* mbuf, Meta& meta) {
   const Decision decision =
       Decide(snapshot, meta, UdpChecksumIsZero(mbuf, meta.view));
   switch (decision.plan) {
@@ -229,9 +236,42 @@ void Carry(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
     case Plan::kOriginateVip:
     case Plan::kPassDirect:
       if (!GoesToOriginatedOwner(snapshot, context, mbuf, meta)) {
-        Originate(snapshot, context, decision, mbuf, meta);
+        Originate(snapshot, context, decision, draft, mbuf, meta);
       }
       break;
+  }
+}
+
+using Drafts = std::array<FlowTable::Draft, Burst::kMax>;
+
+// From the first packet on whose flow is not known: what making flows for all
+// of them will read is sent for, and waited for once.
+void DraftFlows(const Snapshot& snapshot, Context& context, const Burst& burst,
+                uint16_t first, Drafts& drafts) {
+  const NatConfig& nat = *snapshot.nat;
+  FlowTable& flows = *context.flows;
+  uint32_t ahead = 0;
+  for (uint16_t i = first; i < burst.count; ++i) {
+    const Meta& meta = burst.meta[i];
+    drafts[i] = {};
+    if (!meta.lookup || !meta.undecided()) continue;
+    flows.PrefetchFree(ahead++);
+    FlowKey other_side = meta.key;
+    if (meta.key.side == kUplinkSide) {
+      const Service* service = snapshot.ServiceOf(snapshot.service_table.Find(
+          meta.key.local, meta.key.protocol, meta.key.local_l4port));
+      if (service == nullptr) continue;
+      other_side.side = QueueFor(*service, flows, meta);
+      flows.PrefetchBucket(flows.HashOf(other_side));
+      continue;
+    }
+    UnicastId unicast = 0;
+    const bool may_be_translated = nat.mapping == Mapping::kPerDestination &&
+                                   ChooseUnicast(nat, meta.key.local, unicast);
+    if (!may_be_translated) continue;
+    other_side.local = nat.unicast[unicast];
+    other_side.side = kUplinkSide;
+    drafts[i] = flows.DraftMapping(other_side);
   }
 }
 
@@ -253,10 +293,14 @@ void SetDeltas(const IpAddress& external, Flow& flow) {
 }
 
 void MakeFlow(const Snapshot& snapshot, Context& context, Burst& burst) {
+  Drafts drafts;
+  bool drafted = false;
   for (uint16_t i = 0; i < burst.count; ++i) {
     Meta& meta = burst.meta[i];
     rte_mbuf* mbuf = burst.mbuf[i];
     if (meta.undecided()) {
+      if (!drafted) DraftFlows(snapshot, context, burst, i, drafts);
+      drafted = true;
       // An earlier packet of the burst may have made the flow.
       if (meta.lookup) {
         meta.flow = context.flows->Find(meta.hash, meta.key, context.now);
@@ -267,7 +311,7 @@ void MakeFlow(const Snapshot& snapshot, Context& context, Burst& burst) {
                  IsIcmpError(meta.view.protocol, meta.view.l4_flags)) {
         HandleIcmpError(snapshot, context, mbuf, meta);
       } else {
-        Carry(snapshot, context, mbuf, meta);
+        Carry(snapshot, context, drafts[i], mbuf, meta);
       }
     }
     if (meta.verdict == Verdict::kDelivered || meta.verdict == Verdict::kSent ||

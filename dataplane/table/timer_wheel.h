@@ -54,6 +54,8 @@ class TimerWheel {
     std::fill(links.begin(), links.end(), Link{kNone, kNone});
   }
 
+  void Prefetch(uint32_t entry) const { __builtin_prefetch(&links_[entry], 1); }
+
   bool IsFiled(uint32_t entry) const { return links_[entry].prev != kNone; }
 
   // `entry` is not filed. A deadline that is past comes up next.
