@@ -146,7 +146,7 @@ class Bed:
         return name
 
     def inside(self, name, *argv):
-        return ["nsenter", f"--net=/run/netns/{name}", *argv]
+        return ["nsenter", f"--net=/run/netns/{name}", "setpriv", "--pdeathsig", "KILL", *argv]
 
     def veth(self, end):
         sh("ip", "-n", self.node, "link", "add", end, "type", "veth", "peer", "name", end, "netns", self.far)

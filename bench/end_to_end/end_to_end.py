@@ -13,6 +13,7 @@ import argparse
 import json
 import pathlib
 import re
+import signal
 import statistics
 import sys
 
@@ -130,7 +131,7 @@ class Measurement:
         pairs = [[self.run(device, "latency", way=way, ms=self.latency_ms, pace=int(pace)) for device in (0, 1)]
                  for _ in range(self.pairs)]
         middle = {f"{who}{key}": statistics.median(pair[device][key] for pair in pairs)
-                  for device, who in enumerate(("", "macswap_")) for key in ("p50_ns", "p99_ns")}
+                  for device, who in enumerate(("", "macswap_")) for key in ("p50_ns", "p99_ns", "p99_all_ns")}
         self.add(group.row(way) + "/latency", pace, sum(pair[0]["received"] for pair in pairs), {
             **middle, "p50_x": statistics.median(pair[0]["p50_ns"] / pair[1]["p50_ns"] for pair in pairs),
             "p99_x": statistics.median(pair[0]["p99_ns"] / pair[1]["p99_ns"] for pair in pairs),
@@ -158,6 +159,9 @@ def arguments():
 
 def main():
     options = arguments()
+    # Everything is taken down on these ways out too; Python does so for some of them, when it is not in the background.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda caught, _: sys.exit(128 + caught))
     wanted = re.compile(options.filter).search
     rows = []
     try:

@@ -236,10 +236,12 @@ class Generator {
   static void Print(const Outcome& outcome) {
     std::printf(
         "\"sent\": %lu, \"received\": %lu, \"looked_at\": %lu, \"wrong\": %lu, "
-        "\"pps\": %.0f, \"p50_ns\": %.0f, \"p99_ns\": %.0f, \"late\": %lu}\n",
+        "\"pps\": %.0f, \"p50_ns\": %.0f, \"p99_ns\": %.0f, \"p99_all_ns\": "
+        "%.0f, "
+        "\"late\": %lu}\n",
         outcome.sent, outcome.received, outcome.looked_at, outcome.wrong,
         outcome.packets_per_second, outcome.p50_ns, outcome.p99_ns,
-        outcome.late);
+        outcome.p99_all_ns, outcome.late);
   }
 
   std::vector<std::unique_ptr<Link>> links_;

@@ -38,8 +38,9 @@ struct Outcome {
   uint64_t looked_at = 0;
   uint64_t wrong = 0;
   double packets_per_second = 0;
-  double p50_ns = 0;
+  double p50_ns = 0;  // lower quartile of windows of 5 ms
   double p99_ns = 0;
+  double p99_all_ns = 0;  // of all
   uint64_t late = 0;  // bursts sent later than the pace wanted, by their length
 };
 
@@ -52,7 +53,8 @@ class Trial {
   // Every flow begun and seen through, both ways; whatever got lost is sent
   // again for some seconds. False if some flow never was.
   bool Establish(Outcome& outcome);
-  // As fast as it goes. Received frames a second, of the median millisecond.
+  // As fast as it goes. Received frames a second, the upper
+  // quartile of milliseconds.
   Outcome Rate(Way way, double seconds);
   // `pace` frames a second, in small bursts.
   Outcome Latency(Way way, double seconds, double pace);
