@@ -225,6 +225,7 @@ def rate_series(runs):
             series.setdefault(found[1], {})[int(found[2])] = run["packets"] / 1e6
             yardstick.setdefault(int(found[2]), []).append(run["macswap_Mpps"])
     middle = {flows: statistics.median(rates) for flows, rates in yardstick.items()}
+    series = {name: points for name, points in series.items() if len(points) > 1}
     return series | {"macswap": middle} if series else {}
 
 
@@ -259,7 +260,7 @@ def plot(directory, path):
         chart = line_chart("TSC clocks per packet over flows", series)
         (directory / "flows.svg").write_text(chart, encoding="utf-8")
     rates = rate_series(runs)
-    if rates and len(rates["macswap"]) > 1:
+    if rates:
         chart = line_chart("Mpps through godwitd over memif, over flows", rates)
         (directory / "rates.svg").write_text(chart, encoding="utf-8")
     latencies = latency_rows(runs)

@@ -126,7 +126,7 @@ class Bed:
         if self.link != "memif":
             for end in ("u0", "q0", "u1", "q1"):
                 self.veth(end)
-        self.cold_start = self.start_cold()
+        self.cold_start = self.start_cold() if self.link == "memif" else None
         self.godwitd = self.start_godwitd(self.max_flows)
         self.stack.callback(self.godwitd.close)
         self.testpmd = self.start_testpmd()

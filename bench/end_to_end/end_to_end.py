@@ -66,6 +66,8 @@ class Measurement:
         self.stand, self.rows = stand, []
         self.pairs, self.ms, self.latency_ms = (3, 80, 100) if smoke else (7, 400, 1000)
         self.loses = stand.link != "memif"
+        if smoke and self.loses:
+            self.pairs = 2
 
     def tell(self, device, verb, **words):
         outcome = self.stand.generator.tell(verb, device=device, **words)
@@ -167,14 +169,14 @@ def main():
     try:
         for link in ("memif", "xdp", "afpacket"):
             of_link = [group for group in groups(options.smoke) if group.link == link]
-            names = [f"{link}/ColdStart"] + [group.row(way) + more for group in of_link for way in group.ways
+            names = ["memif/ColdStart"] * (link == "memif") + [group.row(way) + more for group in of_link for way in group.ways
                      for more in (["", "/latency"] if group.latency else [""])]
             if not any(wanted(name) for name in names):
                 continue
             max_flows = 2 * max(group.flows for group in of_link)
             with bed.Bed(link, pathlib.Path(options.programs).resolve(), options.generator, max_flows) as stand:
                 measurement = Measurement(stand, options.smoke)
-                if wanted(f"{link}/ColdStart"):
+                if stand.cold_start and wanted(f"{link}/ColdStart"):
                     measurement.cold_start()
                 for group in of_link:
                     measurement.measure(group, wanted)

@@ -8,6 +8,7 @@
 #include <numeric>
 #include <random>
 
+#include "bench/end_to_end/delays.h"
 #include "dataplane/net/headers.h"
 
 namespace godwit {
@@ -20,13 +21,9 @@ constexpr uint16_t kLocalL4Ports = 16384;
 constexpr uint16_t kAnyOutsideL4Port = 20000;
 
 constexpr double kSettle_s = 0.02;
-// What is measured in windows of time counts as it was in the quietest quarter:
-// others have these CPUs too.
-constexpr double kQuiet = 0.25;
 constexpr double kWindow_s = 0.001;
 // Long enough for a p99.
 constexpr double kLatencyWindow_s = 0.005;
-constexpr size_t kLeastInWindow = 1000;
 // Room for more than the pace promises.
 constexpr double kSpare = 1.2;
 // So long nothing may come, until what is missing counts as lost: a worker that
@@ -38,58 +35,9 @@ constexpr uint32_t kAnswerEvery = 64;
 constexpr int kMostBursts = 8;
 constexpr uint16_t kPacedBurst = 16;
 
-// The value that `share` of the others are below.
-double Quantile(std::vector<double>& values, double share) {
-  const auto at =
-      values.begin() + static_cast<std::ptrdiff_t>(
-                           share * static_cast<double>(values.size() - 1));
-  std::ranges::nth_element(values, at);
-  return *at;
-}
-
 uint64_t Clocks(double seconds) {
   return static_cast<uint64_t>(seconds * static_cast<double>(rte_get_tsc_hz()));
 }
-
-// How long frames were under way, in the order they came, in windows of time.
-class Delays {
- public:
-  // Memory for all of them is there, and touched, before the first.
-  explicit Delays(size_t most) : clocks_(most) { windows_.push_back(0); }
-  void Add(uint64_t clocks) {
-    if (count_ == clocks_.size()) return;
-    clocks_[count_++] =
-        static_cast<uint32_t>(std::min<uint64_t>(clocks, UINT32_MAX));
-  }
-  void BeginWindow() { windows_.push_back(count_); }
-
-  double PercentileNs(double share) { return ShareOf(0, count_, share); }
-  // Of the window that a quarter are better than.
-  double TypicalPercentileNs(double share) {
-    std::vector<double> all;
-    for (size_t i = 1; i < windows_.size(); ++i) {
-      if (windows_[i] - windows_[i - 1] < kLeastInWindow) continue;
-      all.push_back(ShareOf(windows_[i - 1], windows_[i], share));
-    }
-    return all.empty() ? PercentileNs(share) : Quantile(all, kQuiet);
-  }
-
- private:
-  // Reorders within the range.
-  double ShareOf(size_t begin, size_t end, double share) {
-    if (begin == end) return 0;
-    const auto first = clocks_.begin() + static_cast<std::ptrdiff_t>(begin);
-    const auto last = clocks_.begin() + static_cast<std::ptrdiff_t>(end);
-    const auto at = first + static_cast<std::ptrdiff_t>(
-                                share * static_cast<double>(end - begin));
-    std::nth_element(first, at, last);
-    return *at * 1e9 / static_cast<double>(rte_get_tsc_hz());
-  }
-
-  std::vector<uint32_t> clocks_;
-  std::vector<size_t> windows_;
-  size_t count_ = 0;
-};
 
 std::span<const uint8_t> FrameOf(const rte_mbuf& mbuf) {
   return {rte_pktmbuf_mtod(&mbuf, const uint8_t*), mbuf.pkt_len};
@@ -197,7 +145,9 @@ bool Trial::Look(Way way, std::span<const uint8_t> frame, Outcome& outcome) {
             : AddressAndPort{first.destination, first.destination_l4port};
     if (traffic_.originated && !in && !traffic_.plain) {
       uint16_t& outside = outside_[number];
-      if (outside == 0) outside = local.l4port;
+      if (outside == 0 && local.address == traffic_.unicast) {
+        outside = local.l4port;
+      }
       wanted = {traffic_.unicast, outside};
     } else if (traffic_.originated && in && traffic_.plain) {
       wanted = {traffic_.unicast, kAnyOutsideL4Port};
@@ -283,7 +233,19 @@ bool Trial::PassAll(Way way, const FrameKind& kind, Outcome& outcome) {
   return missing == 0;
 }
 
+// What is still under way of other flows is not to be taken for these.
+void Trial::Drain() {
+  const uint64_t deadline = rte_rdtsc() + Clocks(kEstablish_s);
+  uint64_t last = rte_rdtsc();
+  for (uint64_t now = last; now < last + Clocks(kTail_s) && now < deadline;
+       now = rte_rdtsc()) {
+    const auto none = [](const rte_mbuf&, uint16_t) {};
+    if (Receive(uplink_, none) + Receive(queue_, none) != 0) last = now;
+  }
+}
+
 bool Trial::Establish(Outcome& outcome) {
+  Drain();
   FrameKind& kind = traffic_.kind;
   const bool tcp = kind.protocol == kProtoTcp;
   const Way forward = traffic_.originated ? Way::kOut : Way::kIn;

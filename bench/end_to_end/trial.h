@@ -78,6 +78,7 @@ class Trial {
   template <class Each>
   uint32_t Receive(Link& link, Each each);
   void AnswerOnly(Link& link);
+  void Drain();
   template <class Each>
   void ReceiveTail(Side& side, Outcome& outcome, Each each);
 
