@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -232,9 +233,11 @@ class Bed:
         return free >= 300
 
     def eal(self, name):
+        prefix = f"gwe2e{os.getpid()}{name}"
+        self.stack.callback(shutil.rmtree, f"/var/run/dpdk/{prefix}", ignore_errors=True)  # EAL leaves it behind
         memory = ["--in-memory"] if self.huge else ["--no-huge", "--no-shconf"]
         return [*memory, "--no-pci", "--iova-mode=va", "--no-telemetry", "--log-level=warning",
-                f"--file-prefix=gwe2e{os.getpid()}{name}"]
+                f"--file-prefix={prefix}"]
 
     def links_up(self):
         for child in (self.godwitd, self.testpmd, self.generator):

@@ -115,7 +115,7 @@ class Measurement:
                       service=bed.SERVICE[group.family], unicast=bed.UNICAST[group.family])
         for way in ways:
             rate = self.rate(group, way)
-            if group.latency:
+            if group.latency and wanted(group.row(way) + "/latency"):
                 self.latency(group, way, rate / 2)
 
     def rate(self, group, way):

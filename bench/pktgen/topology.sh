@@ -45,7 +45,10 @@ parse_arguments() {
         esac
         shift
         ;;
-      *.lua) SCRIPTS+=("$(realpath "$1")") ;;
+      *.lua)
+        [ -r "$1" ] || die "cannot read $1"
+        SCRIPTS+=("$(realpath "$1")")
+        ;;
       -h | --help) usage; exit 0 ;;
       *) usage >&2; exit 2 ;;
     esac
@@ -157,7 +160,7 @@ main() {
   WORKER_CPU=$((cpus - 1)) FAR_CPU=$((cpus - 2))
   install_cleanup_traps
   WORK=$(mktemp -d /tmp/godwit-pktgen.XXXXXX)
-  defer rm -rf "$WORK"
+  defer rm -rf "$WORK" "/var/run/dpdk/$NS"
   reserve_hugepages $HUGEPAGES_MIB
   make_links
   start_godwitd
