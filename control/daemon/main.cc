@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "control/daemon/buffers.h"
 #include "control/intent/defaults.h"
 #include "control/intent/load.h"
 #include "control/intent/machine.h"
@@ -21,16 +22,15 @@
 #include "dataplane/device/eal.h"
 #include "dataplane/device/mbuf_pool.h"
 #include "dataplane/stage/burst.h"
+#include "dataplane/stage/handoff.h"
 
 namespace godwit {
 namespace {
 
-// Buffers: rings of the devices there are, and of as many again that may be
-// added while running.
-constexpr uint32_t kRingSlots = 2 * 1024;
-constexpr uint32_t kSpareDevices = 8;
 // An AF_XDP socket's rings together; each has a pool of its own.
 constexpr uint64_t kXskSlots = 5 * 1024;
+// What DPDK and its drivers take beside buffers.
+constexpr uint32_t kDriversMib = 256;
 
 struct Options {
   std::string config = "/etc/godwit/godwit.yaml";
@@ -98,18 +98,21 @@ HugePages HugePagesOf(const api::Dataplane& dataplane) {
 absl::StatusOr<rte_mempool*> StartMemory(const api::Config& config,
                                          unsigned workers) {
   EalOptions eal = EalOptionsOf(config, workers);
-  const uint32_t devices =
-      static_cast<uint32_t>(2 * config.uplinks_size() + config.queues_size()) +
-      kSpareDevices;
+  const BufferNeeds needs = BuffersOf(config, workers);
+  const BufferNeeds spare = SpareBuffers();
   MbufPoolOptions pool;
   pool.name = "godwit";
-  pool.count = MbufCount(uint64_t{devices} * kRingSlots, workers);
+  pool.count = MbufCount(needs.ring_slots + spare.ring_slots, workers);
   pool.meta_size = sizeof(PacketTag);
   const uint32_t xsk_pool = MbufPoolMib(MbufCount(kXskSlots, workers + 1),
                                         pool.meta_size, pool.data_room);
-  eal.memory_mib = 256 +
+  const uint64_t handoff =
+      uint64_t{workers} * workers * Handoff::kRingSize * sizeof(rte_mbuf*) >>
+      20;
+  eal.memory_mib = kDriversMib + static_cast<uint32_t>(handoff) +
                    MbufPoolMib(pool.count, pool.meta_size, pool.data_room) +
-                   (devices - kSpareDevices / 2) * xsk_pool;
+                   needs.xsk_sockets * xsk_pool;
+  eal.spare_mib = spare.xsk_sockets * xsk_pool;
   const auto mode = StartEal(eal);
   if (!mode.ok()) return mode.status();
   Log(mode->note);

@@ -181,6 +181,11 @@ absl::Status EthPort::Attach(const std::string& bus, const std::string& name,
     return absl::AlreadyExistsError(
         absl::StrCat(name, " is in use by another device"));
   }
+  if (!there && rte_eth_dev_count_total() >= RTE_MAX_ETHPORTS) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("all ", RTE_MAX_ETHPORTS,
+                     " ethernet ports that this DPDK has are taken"));
+  }
   if (!there) {
     const int result =
         rte_eal_hotplug_add(bus.c_str(), name.c_str(), arguments.c_str());

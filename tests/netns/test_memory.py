@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Memory is taken at the start, also where nodes start together."""
+"""Memory is taken at the start: nodes that start together, and devices that come later."""
 
 import contextlib
 import pathlib
+import re
 
 import pytest
-from harness.daemon import Daemon
+from harness.daemon import Daemon, Refused
 from harness.netns import Netns
 from harness.world import changed, standard_config
 
@@ -14,6 +15,14 @@ FREE = pathlib.Path("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages")
 
 def small(**dataplane):
   return changed(standard_config(queues=("crawl0",)), lambda c: c["dataplane"].update(max_flows=4096, **dataplane))
+
+
+def more(config, n):
+  def edit(c):
+    names = [f"more{i}" for i in range(n)]
+    c["queues"] += [{"name": name, "device": f"veth:{name}"} for name in names]
+    c["services"] += [{"name": "more", "queues": names}]
+  return changed(config, edit)
 
 
 @contextlib.contextmanager
@@ -50,3 +59,18 @@ def test_required_hugepages_that_are_not_there_stop_the_start():
   with nodes(1, config) as (daemon,):
     assert daemon.process.wait(20) == 1
     assert "hugepages: required, but " in daemon.log() and "MiB wanted" in daemon.log()
+
+
+@pytest.mark.parametrize("pages", ["off", "auto"])
+def test_eight_devices_more_and_then_a_refusal_that_names_the_limit(pages):
+  config = small(workers=1, hugepages=pages)
+  with nodes(1, config) as (daemon,):
+    daemon.wait_ready()
+    daemon.apply(more(config, 8))
+    assert len(daemon.ctl("queue", "list")["queues"]) == 9
+    with pytest.raises(Refused) as refused:
+      for n in range(9, 40):
+        daemon.apply(more(config, n))
+    assert re.search(r"no \d+ buffers \(\d+ MiB\)|ethernet ports that this DPDK has are taken", refused.value.err), refused.value.err
+    shown = daemon.ctl("queue", "list")["queues"]
+    assert len(shown) == n and all(q["name"] == "crawl0" or int(q["name"][4:]) < n - 1 for q in shown)
