@@ -56,6 +56,8 @@ class Pipeline {
   // The same, stage by stage, in the order of Worker::Process.
   void SendByStage(DeviceId device, std::span<const Frame> frames,
                    StageClocks& clocks, const Arrived& arrived);
+  // What callgrind counts from here on are the instructions of CountedTurn.
+  void CountFromHere() { counting_ = true; }
   // Ends `count` flows of `kind`, picked all over the first `span` entries.
   void EndFlows(FlowKind kind, uint32_t count, uint32_t span);
 
@@ -83,8 +85,10 @@ class Pipeline {
   void Drain(uint32_t sent, const Arrived& arrived);
   void TurnByStage(DeviceId device, StageClocks& clocks);
 
+  uint32_t CountedTurn();
+
   // First: starts the EAL, which knows the TSC.
-  Lanes& lanes_ = Lanes::Get(Lanes::Pages::kHugeIfFree);
+  Lanes& lanes_;
   TickClock clock_;
   Publisher publisher_{1};
   Ownership ownership_{1, 0x5eed};
@@ -101,6 +105,7 @@ class Pipeline {
   std::array<rte_mbuf*, kBatch> sent_;
   volatile uint64_t touched_ = 0;
   uint32_t end_at_ = 0;
+  bool counting_ = false;
 };
 
 }  // namespace godwit

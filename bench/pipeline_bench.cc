@@ -183,6 +183,7 @@ void Report(benchmark::State& state, std::vector<uint32_t>& clocks,
   state.counters["packets"] =
       benchmark::Counter(static_cast<double>(state.iterations()) * kBatch,
                          benchmark::Counter::kIsRate);
+  state.counters["frames"] = static_cast<double>(state.iterations()) * kBatch;
   state.counters["checksum"] = static_cast<double>(checksum % 1'000'000);
 }
 
@@ -222,6 +223,7 @@ void FoundBench(benchmark::State& state, Kind kind, Way way, Family family,
   std::vector<uint32_t> clocks;
   std::vector<Frame> wrapped;
   size_t at = 0;
+  pipeline.CountFromHere();
   for (auto _ : state) {
     const size_t from = clocks.size();
     const auto batch = NextBatch(frames, at, wrapped);
@@ -305,6 +307,7 @@ void NewBench(benchmark::State& state, Kind kind, Family family,
   const FlowKind flow_kind =
       kind == Kind::kSteering ? FlowKind::kInbound : FlowKind::kOriginated;
   clocks.clear();
+  pipeline.CountFromHere();
   for (auto _ : state) {
     const size_t from = clocks.size();
     begin(kind, kBatch);
@@ -320,6 +323,7 @@ void NewBench(benchmark::State& state, Kind kind, Family family,
 
 // As many batches as show every flow twice, and enough for a median.
 int64_t BatchesFor(uint32_t flows) {
+  if (SizeOfBench() == BenchSize::kCount) return 16;
   const uint32_t least = IsFullSize() ? 4'000'000 : 200'000;
   return std::max(least, 2 * flows) / kBatch + 1;
 }
@@ -349,6 +353,7 @@ void RegisterFound(Kind kind, Family family, uint32_t flows,
 void RegisterAll() {
   std::vector<uint32_t> sizes = {1 << 10, 1 << 16};
   if (IsFullSize()) sizes = {1 << 10, 1 << 16, 1 << 20, 1 << 22};
+  if (SizeOfBench() == BenchSize::kCount) sizes = {1 << 10};
   const uint32_t middle = 1 << 16;
   for (const Kind kind : {Kind::kSteering, Kind::kTranslation}) {
     const Way way = FirstWay(kind);
