@@ -19,6 +19,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <iterator>
 
 #include "dataplane/device/eal_log.h"
 
@@ -48,6 +49,18 @@ std::vector<uint32_t> AllowedCpus() {
     if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
   }
   return cpus;
+}
+
+// The CPUs left beside `workers`; all where none is.
+std::vector<uint32_t> OthersThan(const std::vector<uint32_t>& workers) {
+  const std::vector<uint32_t> allowed = AllowedCpus();
+  std::vector<uint32_t> others;
+  std::copy_if(allowed.begin(), allowed.end(), std::back_inserter(others),
+               [&workers](uint32_t cpu) {
+                 return std::find(workers.begin(), workers.end(), cpu) ==
+                        workers.end();
+               });
+  return others.empty() ? allowed : others;
 }
 
 absl::Status CheckCpus(const std::vector<uint32_t>& cpus) {
@@ -85,8 +98,9 @@ class HugepagesTurn {
 
 // "0@(0,1),1@(2),2@(3)": lcore i + 1 is worker i.
 std::string Lcores(const EalOptions& options) {
-  const std::vector<uint32_t> control =
-      options.control_cpus.empty() ? AllowedCpus() : options.control_cpus;
+  const std::vector<uint32_t> control = options.control_cpus.empty()
+                                            ? OthersThan(options.worker_cpus)
+                                            : options.control_cpus;
   std::string text = absl::StrCat("0@(", absl::StrJoin(control, ","), ")");
   for (uint32_t i = 0; i < options.workers; ++i) {
     absl::StrAppend(&text, ",", i + 1, "@(",

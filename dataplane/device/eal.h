@@ -22,7 +22,8 @@ struct EalOptions {
   uint32_t workers = 1;
   std::vector<uint32_t> worker_cpus;
   // Where the control side (lcore 0, the caller of StartEal) and the threads
-  // that it makes later run; empty: wherever it may run now.
+  // that it makes later run; empty: on all CPUs that it may use and no worker
+  // has, if there is one.
   std::vector<uint32_t> control_cpus;
   Hugepages hugepages = Hugepages::kAuto;
   // With hugepages: reserved at start; more is taken as needed while there

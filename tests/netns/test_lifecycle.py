@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import pathlib
 import socket
 import subprocess
 import threading
@@ -37,6 +38,15 @@ def test_ready_means_that_a_live_gateway_is_resolved(kind):
       assert took < 3, f"ready after {took:.1f} s"
     finally:
       daemon.close()
+
+
+def test_control_threads_leave_the_workers_their_cpus(node):
+  worker_cpus = set(node.config["dataplane"]["cpus"])
+  tasks = list(pathlib.Path(f"/proc/{node.daemon.process.pid}/task").iterdir())
+  cpus = {t.joinpath("comm").read_text().strip() + t.name: os.sched_getaffinity(int(t.name)) for t in tasks}
+  workers = {name for name in cpus if name.startswith("rte-worker")}
+  assert workers and all(cpus[name] == worker_cpus for name in workers), cpus
+  assert not any(cpus[name] & worker_cpus for name in cpus.keys() - workers), cpus
 
 
 def test_a_gateway_that_comes_after_the_start_is_asked_again_soon():
