@@ -122,9 +122,8 @@ ParseError ParseIpv4(const uint8_t* frame, size_t readable, size_t frame_size,
   if (l3 + total > frame_size || l3 + header > readable) {
     return ParseError::kIp4Trunc;
   }
-  const uint64_t sum = header == sizeof(Ipv4Header)
-                           ? AddBytes(0, ip, sizeof(Ipv4Header))
-                           : AddBytes(0, ip, header);
+  const uint64_t sum =
+      header == sizeof(Ipv4Header) ? AddPlainIpv4(ip) : AddBytes(0, ip, header);
   if (FoldSum(sum) != 0xffff) return ParseError::kIp4Csum;
   view.l3_size = static_cast<uint16_t>(total);
   view.l4_offset = static_cast<uint16_t>(l3 + header);

@@ -15,8 +15,10 @@ namespace godwit {
 inline constexpr size_t kPlainL3 = sizeof(EthHeader);
 
 // The rest of it, from `l4_offset` on. `size` is the IP packet's.
-inline bool ReadPlainL4(const uint8_t* frame, size_t size, size_t l4_offset,
-                        uint8_t protocol, PacketView& view) {
+[[gnu::always_inline]] inline bool ReadPlainL4(const uint8_t* frame,
+                                               size_t size, size_t l4_offset,
+                                               uint8_t protocol,
+                                               PacketView& view) {
   const size_t end = kPlainL3 + size;
   const uint8_t* l4 = frame + l4_offset;
   uint8_t flags = 0;
@@ -52,9 +54,11 @@ inline bool ReadPlainL4(const uint8_t* frame, size_t size, size_t l4_offset,
 }
 
 // True: `view` is what ParseFrame would make of it, which finds no fault.
-// False: ask ParseFrame. Arguments as there.
-inline bool ReadPlain(const uint8_t* frame, size_t readable, size_t frame_size,
-                      PacketView& view) {
+// False: ask ParseFrame. Arguments as there. Forced inline: its one caller runs
+// for every packet (a call is 15 instructions of 100).
+[[gnu::always_inline]] inline bool ReadPlain(const uint8_t* frame,
+                                             size_t readable, size_t frame_size,
+                                             PacketView& view) {
   constexpr size_t kL4V4 = kPlainL3 + sizeof(Ipv4Header);
   constexpr size_t kL4V6 = kPlainL3 + sizeof(Ipv6Header);
   // All of the longest l4 header that is read; what is shorter is not plain.
@@ -64,10 +68,9 @@ inline bool ReadPlain(const uint8_t* frame, size_t readable, size_t frame_size,
   if (type == kEtherTypeIpv4) {
     const auto* ip = reinterpret_cast<const Ipv4Header*>(frame + kPlainL3);
     const size_t size = ip->total_length.host();
-    const bool plain = ip->version_ihl == 0x45 &&
-                       (ip->fragment.host() & 0x3fff) == 0 &&
-                       kPlainL3 + size <= frame_size &&
-                       FoldSum(AddBytes(0, ip, sizeof(*ip))) == 0xffff;
+    const bool plain =
+        ip->version_ihl == 0x45 && (ip->fragment.host() & 0x3fff) == 0 &&
+        kPlainL3 + size <= frame_size && FoldSum(AddPlainIpv4(ip)) == 0xffff;
     if (!plain || !ReadPlainL4(frame, size, kL4V4, ip->protocol, view)) {
       return false;
     }

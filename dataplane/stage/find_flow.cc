@@ -67,9 +67,9 @@ void DecideByFlow(const Snapshot& snapshot, Meta& meta) {
   }
 }
 
-}  // namespace
-
-void UseFlow(const Snapshot& snapshot, Context& context, Meta& meta) {
+// UseFlow, where it runs for every packet.
+[[gnu::always_inline]] inline void UseFound(const Snapshot& snapshot,
+                                            Context& context, Meta& meta) {
   Flow& flow = *meta.flow;
   const bool from_client = FromClient(flow, meta);
   if (!from_client && !flow.answered) flow.answered = true;
@@ -84,6 +84,12 @@ void UseFlow(const Snapshot& snapshot, Context& context, Meta& meta) {
     if (flow.deadline != deadline) flow.deadline = deadline;
   }
   DecideByFlow(snapshot, meta);
+}
+
+}  // namespace
+
+void UseFlow(const Snapshot& snapshot, Context& context, Meta& meta) {
+  UseFound(snapshot, context, meta);
 }
 
 bool JudgeAgain(const Snapshot& snapshot, FlowTable& flows, Flow& flow) {
@@ -148,7 +154,7 @@ void FindFlow(const Snapshot& snapshot, Context& context, Burst& burst) {
       meta.flow = nullptr;
       continue;
     }
-    UseFlow(snapshot, context, meta);
+    UseFound(snapshot, context, meta);
   }
 }
 

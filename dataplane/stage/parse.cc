@@ -2,6 +2,7 @@
 #include "dataplane/stage/parse.h"
 
 #include <algorithm>
+#include <array>
 
 #include "dataplane/net/headers.h"
 #include "dataplane/net/plain_packet.h"
@@ -165,10 +166,18 @@ void FromKernel(const Snapshot& snapshot, const uint8_t* frame, Meta& meta) {
          view.destination_l4port, kKernelQueue, meta);
 }
 
-// False: a global unicast address, for sure. One byte tells nearly always.
+// First bytes of the addresses that are not global unicast ones, and of few
+// that are.
+constexpr std::array<bool, 256> kMayBeSpecial = [] {
+  std::array<bool, 256> special{};
+  for (size_t first = 224; first < 256; ++first) special[first] = true;
+  special[0] = special[127] = special[169] = true;
+  return special;
+}();
+
+// False: a global unicast address, for sure.
 bool MayBeSpecial(const IpAddress& address) {
-  const uint8_t first = address.bytes[address.IsV4() ? 12 : 0];
-  return first == 0 || first >= 224 || first == 127 || first == 169;
+  return kMayBeSpecial[address.bytes[address.IsV4() ? 12 : 0]];
 }
 
 bool IsMartianOfQueue(const IpAddress& source) {
