@@ -15,14 +15,14 @@ ServiceTable::ServiceTable(std::vector<ServiceAddress> addresses,
               return std::tie(a.address, a.protocol, a.low) <
                      std::tie(b.address, b.protocol, b.low);
             });
-  const size_t slots = std::bit_ceil(addresses_.size() * 2 + 1);
-  slots_.assign(slots, 0);
+  const size_t slots = std::bit_ceil(addresses_.size() * 4 / 3 + 1);
+  slots_.assign(slots, Slot{});
   mask_ = static_cast<uint32_t>(slots - 1);
   for (uint32_t i = 0; i < addresses_.size(); ++i) {
     addresses_[i].range_count = 0;  // whatever table they came from
     uint32_t at = Mix(addresses_[i].address) & mask_;
-    while (slots_[at] != 0) at = (at + 1) & mask_;
-    slots_[at] = i + 1;
+    while (slots_[at].entry != 0) at = (at + 1) & mask_;
+    slots_[at] = {addresses_[i].address, i + 1};
   }
   for (const ServiceEndpoint& endpoint : endpoints) {
     auto* at = const_cast<ServiceAddress*>(FindAddress(endpoint.address));
