@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "dataplane/device/eal_log.h"
@@ -45,6 +46,14 @@ bool IsMemifClient(const DeviceSpec& spec) {
          spec.memif_role == DeviceSpec::MemifRole::kClient;
 }
 
+// Socket files of the open memif servers: several, told apart by their ids, may
+// share one. To ask our own listener whether it lives would be a peer that
+// comes and goes. Written by: the control thread.
+std::multiset<std::string>& MemifServers() {
+  static auto& paths = *new std::multiset<std::string>;
+  return paths;
+}
+
 // Makes way for the device; what it lacks is said here, in the operator's
 // words, rather than by the driver.
 absl::Status Prepare(const DeviceSpec& spec, const std::string& interface) {
@@ -62,7 +71,9 @@ absl::Status Prepare(const DeviceSpec& spec, const std::string& interface) {
       return absl::OkStatus();
     case Kind::kMemif:
       ArmMemifGuard();
-      if (IsMemifClient(spec)) return absl::OkStatus();
+      if (IsMemifClient(spec) || MemifServers().contains(spec.target)) {
+        return absl::OkStatus();
+      }
       return RemoveStaleSocket(spec.target);
     case Kind::kVhost:
       return RemoveStaleSocket(spec.target);
@@ -129,6 +140,10 @@ absl::StatusOr<std::unique_ptr<EthPort>> EthPort::Open(
     return absl::Status(
         status.code(),
         absl::StrCat(port->Label(), std::string(status.message())));
+  }
+  if (spec.kind == Kind::kMemif && !IsMemifClient(spec)) {
+    MemifServers().insert(spec.target);
+    port->listens_ = true;
   }
   return port;
 }
@@ -251,6 +266,9 @@ void EthPort::Close() {
   while (!subs_.empty()) {
     CloseSub(subs_.back());
     subs_.pop_back();
+  }
+  if (std::exchange(listens_, false)) {
+    MemifServers().erase(MemifServers().find(spec_.target));
   }
   rxqs_.clear();
   txqs_.clear();

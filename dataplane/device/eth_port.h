@@ -155,6 +155,7 @@ class EthPort {
   DeviceSpec spec_;
   EthPortOptions options_;
   std::vector<SubPort> subs_;
+  bool listens_ = false;             // memif server: its socket file is ours
   std::vector<int> packet_sockets_;  // afpacket: the driver's to close
   mutable uint64_t packet_drops_ = 0;
   std::vector<EthQueue> rxqs_;

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "dataplane/device/memif_guard.h"
 
+#include <errno.h>
 #include <link.h>
 #include <rte_alarm.h>
 #include <semaphore.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -37,12 +39,26 @@ int NoteDriver(dl_phdr_info* info, size_t, void*) {
   return 0;
 }
 
-void WaitIfMemif(const void* caller) {
+bool IsMemif(const void* caller) {
   const auto address = reinterpret_cast<uintptr_t>(caller);
-  if (address < driver_begin.load(std::memory_order_relaxed) ||
-      address >= driver_end.load(std::memory_order_relaxed)) {
-    return;
+  return address >= driver_begin.load(std::memory_order_relaxed) &&
+         address < driver_end.load(std::memory_order_relaxed);
+}
+
+bool IsGone(int error) {
+  return error == EPIPE || error == ECONNRESET || error == ENOTCONN;
+}
+
+ssize_t SizeOf(const msghdr& message) {
+  size_t size = 0;
+  for (size_t i = 0; i < message.msg_iovlen; ++i) {
+    size += message.msg_iov[i].iov_len;
   }
+  return static_cast<ssize_t>(size);
+}
+
+void WaitIfMemif(const void* caller) {
+  if (!IsMemif(caller)) return;
   void (*const wait)() = grace_hook.load(std::memory_order_acquire);
   if (wait == nullptr) return;
   // The driver's flag is cleared before, with a plain store: it must be seen
@@ -102,6 +118,14 @@ extern "C" {
 [[gnu::visibility("default"), gnu::noinline]] int close(int fd) {
   godwit::WaitIfMemif(__builtin_return_address(0));
   return static_cast<int>(syscall(SYS_close, fd));
+}
+
+[[gnu::visibility("default"), gnu::noinline]] ssize_t sendmsg(
+    int fd, const msghdr* message, int flags) {
+  const ssize_t sent = syscall(SYS_sendmsg, fd, message, flags);
+  const bool lost = sent < 0 && godwit::IsGone(errno) &&
+                    godwit::IsMemif(__builtin_return_address(0));
+  return lost ? godwit::SizeOf(*message) : sent;
 }
 
 }  // extern "C"

@@ -10,7 +10,13 @@
 // the memif driver calls, they first wait until every worker has passed a
 // quiescent point. From there on a worker sees the flag and touches nothing.
 //
-// Link whole: device_dep exports the two symbols. What it does not help
+// And from taking the process down with a peer that connects and is gone at
+// once. Greeting it fails then; the driver closes the socket, but leaves it
+// among the EAL's interrupt sources, which panics when it next builds its list.
+// What the driver sends to a peer that is gone counts as sent: it learns of the
+// end where it reads, and there it takes the channel down in full.
+//
+// Link whole: device_dep exports the three symbols. What it does not help
 // against: a peer that writes bad offsets into the shared descriptors. Memif
 // peers share memory with us and are trusted; use vhost for those that are not.
 #ifndef GODWIT_DATAPLANE_DEVICE_MEMIF_GUARD_H_

@@ -120,6 +120,10 @@ void StartTestEal() {
   EalOptions options;
   options.worker_cpus = {0};
   options.workers = 2;
+  // The processes that a test starts inherit them, and start an EAL as well.
+  for (long cpu = 0; cpu < sysconf(_SC_NPROCESSORS_ONLN); ++cpu) {
+    options.control_cpus.push_back(static_cast<uint32_t>(cpu));
+  }
   options.memory_mib = 512;
   // For the test's own virtio-user guest, which shares at most eight files.
   options.extra_args = {"--single-file-segments"};

@@ -5,9 +5,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "dataplane/device/kernel_interface.h"
@@ -17,6 +20,32 @@ namespace godwit {
 namespace {
 
 using ::testing::HasSubstr;
+
+sockaddr_un AddressOf(const std::string& path) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  return address;
+}
+
+// The same file by another name. The driver takes two devices of one name in
+// one process for one socket, and a client's does not listen.
+std::string OtherNameOf(const std::string& path) {
+  return "/tmp/." + path.substr(4);
+}
+
+// Another process that listens at `path`; it ends with this one.
+pid_t StartListener(const std::string& path, int type) {
+  const pid_t child = fork();
+  if (child != 0) return child;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  const int fd = socket(AF_UNIX, type, 0);
+  const sockaddr_un address = AddressOf(path + ".new");
+  bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+  listen(fd, 1);
+  rename((path + ".new").c_str(), path.c_str());  // there, and listening
+  while (true) pause();
+}
 
 class TapTest : public DeviceTest {
  protected:
@@ -118,9 +147,7 @@ TEST_F(DeviceTest, MemifServerAndClientCarryFramesBothWays) {
 
 TEST_F(DeviceTest, MemifClientConnectsWhenItsServerComes) {
   const std::string path = SocketPath("late");
-  // The driver takes two devices of one name in one process for one socket,
-  // and a client's does not listen: the same file by another name.
-  const std::string server_path = "/tmp/." + path.substr(4);
+  const std::string server_path = OtherNameOf(path);
   absl::StatusOr<std::unique_ptr<EthPort>> client = EthPort::Open(
       *ParseDeviceSpec("memif:" + path + ",role=client").spec, Options());
   ASSERT_TRUE(client.ok()) << client.status();
@@ -147,22 +174,55 @@ TEST_F(DeviceTest, ServersTakeOverTheSocketOfADeadOneOnly) {
   for (const auto& [kind, type] : {std::pair("memif:", SOCK_SEQPACKET),
                                    std::pair("vhost:", SOCK_STREAM)}) {
     const std::string path = SocketPath("stale");
-    const int fd = socket(AF_UNIX, type, 0);
-    sockaddr_un address = {};
-    address.sun_family = AF_UNIX;
-    path.copy(address.sun_path, sizeof(address.sun_path) - 1);
-    ASSERT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)),
-              0);
-    ASSERT_EQ(listen(fd, 1), 0);
+    const pid_t other = StartListener(path, type);
+    struct stat there;
+    while (stat(path.c_str(), &there) != 0) usleep(1000);
     const DeviceSpec spec = *ParseDeviceSpec(kind + path).spec;
     const absl::StatusOr<std::unique_ptr<EthPort>> refused =
         EthPort::Open(spec, Options());
     ASSERT_FALSE(refused.ok());
     EXPECT_THAT(std::string(refused.status().message()),
                 HasSubstr("another process listens there"));
-    close(fd);
+    kill(other, SIGKILL);
+    waitpid(other, nullptr, 0);
     EXPECT_NE(OpenStarted(kind + path, Options()), nullptr);
   }
+}
+
+TEST_F(DeviceTest, MemifInterfacesShareASocketByTheirIds) {
+  const std::string path = SocketPath("shared");
+  const std::string server = "memif:" + path + ",role=server,id=";
+  const auto first = OpenStarted(server + "0", Options());
+  const auto second = OpenStarted(server + "1", Options());
+  ASSERT_NE(first, nullptr);
+  ASSERT_NE(second, nullptr);
+  for (const char* id : {"1", "0"}) {
+    const auto client = OpenStarted(
+        "memif:" + OtherNameOf(path) + ",role=client,id=" + id, Options());
+    ASSERT_NE(client, nullptr);
+    for (int n = 0; n < 100 && !client->LinkUp(); ++n) usleep(10'000);
+    EXPECT_TRUE(client->LinkUp()) << id;
+  }
+}
+
+// The plain driver takes the process down at the second of these.
+TEST_F(DeviceTest, MemifOutlivesPeersThatComeAndGoAtOnce) {
+  const std::string path = SocketPath("brief");
+  const auto server = OpenStarted("memif:" + path, Options());
+  ASSERT_NE(server, nullptr);
+  for (int i = 0; i < 300; ++i) {
+    const int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+    const sockaddr_un address = AddressOf(path);
+    ASSERT_EQ(connect(fd, reinterpret_cast<const sockaddr*>(&address),
+                      sizeof(address)),
+              0);
+    close(fd);
+  }
+  const auto client =
+      OpenStarted("memif:" + OtherNameOf(path) + ",role=client", Options());
+  ASSERT_NE(client, nullptr);
+  for (int n = 0; n < 100 && !client->LinkUp(); ++n) usleep(10'000);
+  EXPECT_TRUE(client->LinkUp());
 }
 
 TEST_F(DeviceTest, VhostServerWaitsForItsPeer) {
