@@ -66,10 +66,18 @@ Decision DecideAtService(const Snapshot& snapshot, const Meta& meta,
   return decision;
 }
 
+// Of what goes to the unicast address: only a mapping's (contract, rule 4).
+bool IsOnOurL4Ports(const Snapshot& snapshot, const Meta& meta) {
+  const bool from_uplink = meta.key.side == kUplinkSide;
+  const uint8_t protocol = meta.view.protocol;
+  return (protocol == kProtoTcp || protocol == kProtoUdp) &&
+         snapshot.nat->l4ports.Contains(from_uplink ? meta.key.local_l4port
+                                                    : meta.key.remote_l4port);
+}
+
 Decision DecideFromUplink(const Snapshot& snapshot, const Meta& meta,
                           bool udp_checksum_is_zero) {
   const FlowKey& key = meta.key;
-  const PacketView& view = meta.view;
   const bool loop =
       meta.route == Route::kLoop || meta.route == Route::kLoopReply;
   if (!loop) {
@@ -89,10 +97,8 @@ Decision DecideFromUplink(const Snapshot& snapshot, const Meta& meta,
   }
   if (loop) return Drop(Verdict::kDropNatLoop);
   if (snapshot.nat->IsUnicast(key.local)) {
-    const bool ours =
-        (view.protocol == kProtoTcp || view.protocol == kProtoUdp) &&
-        snapshot.nat->l4ports.Contains(key.local_l4port);
-    return ours ? Drop(Verdict::kDropNatFiltered) : Do(Plan::kPunt);
+    return IsOnOurL4Ports(snapshot, meta) ? Drop(Verdict::kDropNatFiltered)
+                                          : Do(Plan::kPunt);
   }
   if (IsMartianDestination(key.local, snapshot.devices[meta.in].martians)) {
     return Drop(Verdict::kDropMartianDestination);
@@ -158,6 +164,11 @@ bool IsOwnService(const Snapshot& snapshot, const IpAddress& address,
 Decision DecideFromQueue(const Snapshot& snapshot, const Meta& meta) {
   const FlowKey& key = meta.key;
   Decision decision;
+  if (meta.queue == kKernelQueue && snapshot.nat->IsUnicast(key.remote) &&
+      !IsOnOurL4Ports(snapshot, meta)) {
+    // The node talks to itself, and what left loopback for here was not ours.
+    return Do(Plan::kPunt);
+  }
   if (meta.route != Route::kOriginate &&
       IsReply(snapshot, meta, decision.service)) {
     decision.plan = Plan::kReply;

@@ -71,6 +71,12 @@ void DecideByFlow(const Snapshot& snapshot, Meta& meta) {
 [[gnu::always_inline]] inline void UseFound(const Snapshot& snapshot,
                                             Context& context, Meta& meta) {
   Flow& flow = *meta.flow;
+  // Both ends are in this node: nothing of it ever comes from a wire (ANY-16).
+  if (flow.to_uplink == kLoopAdjacency && meta.side == Side::kUplink &&
+      meta.route == Route::kReceived) [[unlikely]] {
+    meta.verdict = Verdict::kDropSpoofOwnSource;
+    return;
+  }
   const bool from_client = FromClient(flow, meta);
   if (!from_client && !flow.answered) flow.answered = true;
   if (flow.protocol == kProtoTcp && !meta.view.HasL4()) {

@@ -122,17 +122,22 @@ rte_mbuf* MakePiece(const Cut& cut, size_t from, size_t size, bool last,
 
 Cut CutOf(const rte_mbuf* mbuf, const Meta& meta, Cutter cutter,
           Context& context) {
+  // A whole datagram that its sender would have cut, or that has taken the
+  // unicast address on its way round: a name of its own there (FRG-09). What
+  // is a fragment already keeps the name that it shares with the others.
+  const bool fresh = meta.view.fragment == FragmentKind::kWhole &&
+                     (cutter == Cutter::kSender || meta.route == Route::kLoop);
   Cut cut;
   cut.whole = mbuf;
   cut.frame = rte_pktmbuf_mtod(mbuf, const uint8_t*);
   cut.link = meta.view.l3_offset;
   cut.is_v4 = meta.view.is_v4;
   cut.header = sizeof(Ipv6Header);
-  cut.id = cutter == Cutter::kSender ? context.fragments.NextId() : uint16_t{0};
+  cut.id = fresh ? context.fragments.NextId() : uint16_t{0};
   if (cut.is_v4) {
     const auto* ip = reinterpret_cast<const Ipv4Header*>(cut.frame + cut.link);
     cut.header = ip->header_size();
-    if (cutter == Cutter::kRouter) cut.id = ip->id.host();
+    if (!fresh) cut.id = ip->id.host();
     cut.copied_size =
         CopiedOptions(cut.frame + cut.link + sizeof(Ipv4Header),
                       cut.header - sizeof(Ipv4Header), cut.copied.data());
@@ -169,7 +174,10 @@ bool MayFragment(const rte_mbuf* mbuf, const PacketView& view, uint16_t mtu,
 Verdict SendFragments(const Snapshot& snapshot, Context& context,
                       rte_mbuf* mbuf, const Meta& meta) {
   const Cut cut = CutOf(mbuf, meta, CutterOf(snapshot, meta), context);
-  const size_t mtu = snapshot.devices[meta.out].mtu;
+  // Each piece in one buffer: a link may take more than that.
+  const size_t buffer = size_t{rte_pktmbuf_data_room_size(context.pool)} -
+                        RTE_PKTMBUF_HEADROOM - cut.link;
+  const size_t mtu = std::min<size_t>(snapshot.devices[meta.out].mtu, buffer);
   std::array<rte_mbuf*, kMaxPieces> pieces;
   size_t count = 0;
   bool whole = true;

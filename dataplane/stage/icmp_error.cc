@@ -315,6 +315,12 @@ void HandleIcmpError(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
     meta.verdict = Verdict::kDropMartianSource;
     return;
   }
+  const bool own = snapshot.nat->IsUnicast(sender) ||
+                   snapshot.service_table.FindAddress(sender) != nullptr;
+  if (from_uplink && meta.route == Route::kReceived && own) {
+    meta.verdict = Verdict::kDropSpoofOwnSource;
+    return;
+  }
   QuoteView quote;
   meta.verdict = CheckError(mbuf, meta, quote);
   if (!meta.undecided()) return;

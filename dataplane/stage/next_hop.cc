@@ -141,7 +141,9 @@ void FindNextHopAnew(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
       ToQueue(snapshot, context, mbuf, meta);
       break;
     case Action::kToKernel:
-      meta.out = snapshot.devices[meta.in].peer;
+      // What the kernel sent goes back to it.
+      meta.out =
+          meta.side == Side::kKernel ? meta.in : snapshot.devices[meta.in].peer;
       if (meta.out == kNoDevice) meta.verdict = Verdict::kDropDeviceGone;
       break;
     default:
