@@ -7,7 +7,9 @@ namespace {
 
 using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 using ::testing::Not;
+using ::testing::Pair;
 using ::testing::StartsWith;
 
 class LocalWalk : public WalkTest {};
@@ -50,6 +52,24 @@ TEST_P(LocalWalk, AnswersAHandshake) {
   EXPECT_THAT(
       walk.Send("crawl0", Tcp(here, mail).Flags("A")),
       ElementsAre(Arrives("mail0", Tcp(outside, mail).Flags("A").Packet())));
+}
+
+// ANY-16: with both ends of a flow inside the node, from outside.
+TEST_P(LocalWalk, TakesNothingOfAFlowWithinFromTheWire) {
+  Walk walk(World());
+  const std::string here = at.At(at.internal, 5000);
+  const std::string mail = at.At(at.mail, 25);
+  const auto syn = walk.Send("crawl0", Tcp(here, mail).Flags("S"));
+  ASSERT_THAT(syn, ElementsAre(ArrivesAt("mail0")));
+  const Bytes seen = syn[0].Packet();
+  const size_t l4 = at.v4 ? 20 : 40;
+  const std::string outside = at.At(at.unicast, seen[l4] * 256U + seen[l4 + 1]);
+  EXPECT_THAT(walk.Send("wan0", Tcp(outside, mail).Flags("R")), IsEmpty());
+  EXPECT_THAT(walk.Send("wan0", Tcp(mail, outside).Flags("SA")), IsEmpty());
+  EXPECT_THAT(walk.counters(), Contains(Pair("spoof_own_src", 2)));
+  EXPECT_THAT(
+      walk.Send("mail0", Tcp(mail, outside).Flags("SA")),
+      ElementsAre(Arrives("crawl0", Tcp(mail, here).Flags("SA").Packet())));
 }
 
 TEST_P(LocalWalk, ReachesAServiceOfItsOwnQueue) {
