@@ -51,6 +51,13 @@ rte_mempool* CreatePaged(const MbufPoolOptions& create, uint32_t count) {
   return pool;
 }
 
+uint32_t PoolMib(const rte_mempool& pool) {
+  uint64_t bytes = 0;
+  const rte_mempool_memhdr* memory = nullptr;
+  STAILQ_FOREACH(memory, &pool.mem_list, next) bytes += memory->len;
+  return static_cast<uint32_t>((bytes >> 20) + 1);
+}
+
 }  // namespace
 
 absl::StatusOr<rte_mempool*> CreateMbufPool(const MbufPoolOptions& options) {
@@ -96,9 +103,11 @@ uint32_t MbufPoolMib(uint32_t count, uint16_t meta_size, uint16_t data_room) {
 
 std::string CheckXskPool(const rte_mempool& pool) {
   if (pool.nb_mem_chunks != 1) {
-    return absl::StrCat("its pool is in ", pool.nb_mem_chunks,
-                        " pieces, AF_XDP needs one: --iova-mode=va, or larger "
-                        "hugepages");
+    // Of the last hugepages a pool takes what there is, piece by piece.
+    return absl::StrCat("no ", pool.size, " buffers (", PoolMib(pool),
+                        " MiB) in one piece, as AF_XDP needs them, but in ",
+                        pool.nb_mem_chunks,
+                        ": too few hugepages are free, or --iova-mode is pa");
   }
   const uint32_t object =
       rte_mempool_calc_obj_size(pool.elt_size, pool.flags, nullptr);
