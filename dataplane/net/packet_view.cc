@@ -122,9 +122,7 @@ ParseError ParseIpv4(const uint8_t* frame, size_t readable, size_t frame_size,
   if (l3 + total > frame_size || l3 + header > readable) {
     return ParseError::kIp4Trunc;
   }
-  const uint64_t sum =
-      header == sizeof(Ipv4Header) ? AddPlainIpv4(ip) : AddBytes(0, ip, header);
-  if (FoldSum(sum) != 0xffff) return ParseError::kIp4Csum;
+  if (FoldSum(AddBytes(0, ip, header)) != 0xffff) return ParseError::kIp4Csum;
   view.l3_size = static_cast<uint16_t>(total);
   view.l4_offset = static_cast<uint16_t>(l3 + header);
   view.protocol = ip->protocol;
@@ -193,11 +191,6 @@ ParseError ParseIpv6(const uint8_t* frame, size_t readable, size_t frame_size,
     return ParseError::kIp6Mapped;
   }
   view.l3_size = static_cast<uint16_t>(sizeof(Ipv6Header) + payload);
-  if (ip->next_header == kProtoTcp || ip->next_header == kProtoUdp) {
-    view.protocol = ip->next_header;
-    view.l4_offset = static_cast<uint16_t>(l3 + sizeof(Ipv6Header));
-    return ParseError::kNone;
-  }
   return ReadExtensions(frame, readable, ip->next_header, view);
 }
 

@@ -14,9 +14,11 @@ namespace godwit {
 
 inline constexpr size_t kPlainL3 = sizeof(EthHeader);
 
-// The rest of it, from `l4_offset` on. `size` is the IP packet's.
+// The rest of it, from `l4_offset` on, of which 8 bytes are there. `size` is
+// the IP packet's.
 [[gnu::always_inline]] inline bool ReadPlainL4(const uint8_t* frame,
-                                               size_t size, size_t l4_offset,
+                                               size_t readable, size_t size,
+                                               size_t l4_offset,
                                                uint8_t protocol,
                                                PacketView& view) {
   const size_t end = kPlainL3 + size;
@@ -28,6 +30,7 @@ inline constexpr size_t kPlainL3 = sizeof(EthHeader);
     const size_t length = udp->length.host();
     if (length < sizeof(*udp) || l4_offset + length > end) return false;
   } else if (protocol == kProtoTcp) {
+    if (l4_offset + sizeof(TcpHeader) > readable) return false;
     const auto* tcp = reinterpret_cast<const TcpHeader*>(l4);
     const size_t header = tcp->header_size();
     if (header < sizeof(*tcp) || l4_offset + header > end) return false;
@@ -61,8 +64,7 @@ inline constexpr size_t kPlainL3 = sizeof(EthHeader);
                                              PacketView& view) {
   constexpr size_t kL4V4 = kPlainL3 + sizeof(Ipv4Header);
   constexpr size_t kL4V6 = kPlainL3 + sizeof(Ipv6Header);
-  // All of the longest l4 header that is read; what is shorter is not plain.
-  if (readable < kL4V4 + sizeof(TcpHeader)) return false;
+  if (readable < kL4V4 + sizeof(UdpHeader)) return false;
   const uint16_t type =
       reinterpret_cast<const EthHeader*>(frame)->ether_type.host();
   if (type == kEtherTypeIpv4) {
@@ -71,14 +73,15 @@ inline constexpr size_t kPlainL3 = sizeof(EthHeader);
     const bool plain =
         ip->version_ihl == 0x45 && (ip->fragment.host() & 0x3fff) == 0 &&
         kPlainL3 + size <= frame_size && FoldSum(AddPlainIpv4(ip)) == 0xffff;
-    if (!plain || !ReadPlainL4(frame, size, kL4V4, ip->protocol, view)) {
+    if (!plain ||
+        !ReadPlainL4(frame, readable, size, kL4V4, ip->protocol, view)) {
       return false;
     }
     view.is_v4 = true;
     view.fragment_id = ip->id.wire();
     return true;
   }
-  if (type != kEtherTypeIpv6 || readable < kL4V6 + sizeof(TcpHeader)) {
+  if (type != kEtherTypeIpv6 || readable < kL4V6 + sizeof(UdpHeader)) {
     return false;
   }
   const auto* ip = reinterpret_cast<const Ipv6Header*>(frame + kPlainL3);
@@ -87,7 +90,7 @@ inline constexpr size_t kPlainL3 = sizeof(EthHeader);
          kPlainL3 + size <= frame_size &&
          !IpAddress::FromV6(ip->source).IsV4() &&
          !IpAddress::FromV6(ip->destination).IsV4() &&
-         ReadPlainL4(frame, size, kL4V6, ip->next_header, view);
+         ReadPlainL4(frame, readable, size, kL4V6, ip->next_header, view);
 }
 
 }  // namespace godwit

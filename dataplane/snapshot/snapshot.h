@@ -94,6 +94,11 @@ struct Snapshot {
   NeighbourTable neighbours;
   std::shared_ptr<const NatConfig> nat;
 
+  // The unicast address or a service address of this node.
+  bool IsOwnAddress(const IpAddress& address) const {
+    return nat->IsUnicast(address) ||
+           service_table.FindAddress(address) != nullptr;
+  }
   const ServiceQueue* Queue(QueueId id) const {
     return id < queues.size() && queues[id].in_use ? &queues[id] : nullptr;
   }

@@ -86,8 +86,7 @@ Decision DecideFromUplink(const Snapshot& snapshot, const Meta& meta,
       return Drop(Verdict::kDropMartianSource);
     }
     if (key.local == key.remote) return Drop(Verdict::kDropLand);
-    if (snapshot.nat->IsUnicast(key.remote) ||
-        snapshot.service_table.FindAddress(key.remote) != nullptr) {
+    if (snapshot.IsOwnAddress(key.remote)) {
       return Drop(Verdict::kDropSpoofOwnSource);
     }
   }

@@ -99,9 +99,7 @@ void FollowFirst(const Snapshot& snapshot, Context& context, Burst& burst) {
       continue;
     }
     const bool ours =
-        meta.key.side != kUplinkSide ||
-        snapshot.nat->IsUnicast(meta.key.local) ||
-        snapshot.service_table.FindAddress(meta.key.local) != nullptr;
+        meta.key.side != kUplinkSide || snapshot.IsOwnAddress(meta.key.local);
     if (!ours) continue;
     const FlowKey datagram = DatagramOf(meta);
     const unsigned owner =

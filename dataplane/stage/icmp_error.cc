@@ -303,9 +303,7 @@ void HandleIcmpError(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
   const bool from_uplink = meta.key.side == kUplinkSide;
   const IpAddress sender = from_uplink ? meta.key.remote : meta.key.local;
   const IpAddress target = from_uplink ? meta.key.local : meta.key.remote;
-  const bool ours = !from_uplink || snapshot.nat->IsUnicast(target) ||
-                    snapshot.service_table.FindAddress(target) != nullptr;
-  if (!ours) {
+  if (from_uplink && !snapshot.IsOwnAddress(target)) {
     meta.action = Action::kToKernel;
     meta.verdict = Verdict::kPunted;
     return;
@@ -315,9 +313,8 @@ void HandleIcmpError(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
     meta.verdict = Verdict::kDropMartianSource;
     return;
   }
-  const bool own = snapshot.nat->IsUnicast(sender) ||
-                   snapshot.service_table.FindAddress(sender) != nullptr;
-  if (from_uplink && meta.route == Route::kReceived && own) {
+  if (from_uplink && meta.route == Route::kReceived &&
+      snapshot.IsOwnAddress(sender)) {
     meta.verdict = Verdict::kDropSpoofOwnSource;
     return;
   }

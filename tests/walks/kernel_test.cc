@@ -54,8 +54,7 @@ TEST_P(KernelWalk, TranslatesWhatOriginatesFromAServiceAddress) {
       "gw0", Tcp(at.At(at.web, 40000), at.At(at.remote, 443)).Flags("S"));
   ASSERT_THAT(out, ElementsAre(ArrivesAt("wan0")));
   const Bytes left = out[0].Packet();
-  const size_t l4 = at.v4 ? 20 : 40;
-  const unsigned given = left[l4] * 256U + left[l4 + 1];
+  const unsigned given = at.SourceL4PortOf(left);
   EXPECT_EQ(
       left,
       Tcp(at.At(at.unicast, given), at.At(at.remote, 443)).Flags("S").Packet());
@@ -84,8 +83,7 @@ TEST_P(KernelWalk, IsReachedFromAQueueAndAnswersIt) {
   const auto syn = walk.Send("crawl0", Tcp(here, web).Flags("S"));
   ASSERT_THAT(syn, ElementsAre(ArrivesAt("gw0")));
   const Bytes seen = syn[0].Packet();
-  const size_t l4 = at.v4 ? 20 : 40;
-  const std::string outside = at.At(at.unicast, seen[l4] * 256U + seen[l4 + 1]);
+  const std::string outside = at.At(at.unicast, at.SourceL4PortOf(seen));
   EXPECT_EQ(seen, Tcp(outside, web).Flags("S").Packet());
   // On its way over the loopback interface, which has no addresses.
   Bytes answer = Tcp(web, outside).Flags("SA").Frame();
@@ -125,12 +123,11 @@ TEST_P(KernelWalk, IsCutToTheLinkOfAQueueThatAsked) {
   const auto asked = walk.Send("crawl0", Udp(here, at.At(host, 53)));
   ASSERT_THAT(asked, ElementsAre(ArrivesAt("gw0")));
   const Bytes seen = asked[0].Packet();
-  const size_t l4 = at.v4 ? 20 : 40;
   const auto answer = [&host, this](const std::string& to) {
     return Udp(at.At(host, 53), to).PayloadSize(3000).DontFragment();
   };
   const auto pieces = walk.SendCut(
-      "gw0", answer(at.At(at.unicast, seen[l4] * 256U + seen[l4 + 1])).Frame(),
+      "gw0", answer(at.At(at.unicast, at.SourceL4PortOf(seen))).Frame(),
       {1600});
   ASSERT_THAT(pieces, ElementsAre(ArrivesAt("crawl0"), ArrivesAt("crawl0"),
                                   ArrivesAt("crawl0")));

@@ -23,8 +23,7 @@ TEST_P(LocalWalk, DeliversHereTranslatedAndBack) {
   ASSERT_EQ(asked.size(), 1u);  // nothing on the wire
   ASSERT_THAT(asked[0].device, StartsWith("dns"));
   const Bytes seen = asked[0].Packet();
-  const size_t l4 = at.v4 ? 20 : 40;
-  const unsigned given = seen[l4] * 256U + seen[l4 + 1];
+  const unsigned given = at.SourceL4PortOf(seen);
   EXPECT_EQ(seen, Udp(at.At(at.unicast, given), at.At(at.dns, 53))
                       .Payload("who?")
                       .Packet());
@@ -44,8 +43,7 @@ TEST_P(LocalWalk, AnswersAHandshake) {
   const auto syn = walk.Send("crawl0", Tcp(here, mail).Flags("S"));
   ASSERT_THAT(syn, ElementsAre(ArrivesAt("mail0")));
   const Bytes seen = syn[0].Packet();
-  const size_t l4 = at.v4 ? 20 : 40;
-  const std::string outside = at.At(at.unicast, seen[l4] * 256U + seen[l4 + 1]);
+  const std::string outside = at.At(at.unicast, at.SourceL4PortOf(seen));
   EXPECT_THAT(
       walk.Send("mail0", Tcp(mail, outside).Flags("SA")),
       ElementsAre(Arrives("crawl0", Tcp(mail, here).Flags("SA").Packet())));
@@ -62,8 +60,7 @@ TEST_P(LocalWalk, TakesNothingOfAFlowWithinFromTheWire) {
   const auto syn = walk.Send("crawl0", Tcp(here, mail).Flags("S"));
   ASSERT_THAT(syn, ElementsAre(ArrivesAt("mail0")));
   const Bytes seen = syn[0].Packet();
-  const size_t l4 = at.v4 ? 20 : 40;
-  const std::string outside = at.At(at.unicast, seen[l4] * 256U + seen[l4 + 1]);
+  const std::string outside = at.At(at.unicast, at.SourceL4PortOf(seen));
   EXPECT_THAT(walk.Send("wan0", Tcp(outside, mail).Flags("R")), IsEmpty());
   EXPECT_THAT(walk.Send("wan0", Tcp(mail, outside).Flags("SA")), IsEmpty());
   EXPECT_THAT(walk.counters(), Contains(Pair("spoof_own_src", 2)));
@@ -106,13 +103,13 @@ TEST_P(LocalWalk, TellsBothEndsHowMuchTheOtherTakes) {
   const auto syn = walk.Send("crawl0", Tcp(here, mail).Flags("S"));
   ASSERT_THAT(syn, ElementsAre(ArrivesAt("mail0")));
   const Bytes seen = syn[0].Packet();
-  const size_t l4 = at.v4 ? 20 : 40;
-  const std::string outside = at.At(at.unicast, seen[l4] * 256U + seen[l4 + 1]);
+  const std::string outside = at.At(at.unicast, at.SourceL4PortOf(seen));
   walk.Send("mail0", Tcp(mail, outside).Flags("SA"));
   const auto large = [](const std::string& from, const std::string& to) {
     return Tcp(from, to).Flags("A").DontFragment().PayloadSize(1270);
   };
   // The error quotes what its receiver has sent.
+  const size_t l4 = at.v4 ? 20 : 40;
   const auto tells = [&walk, l4](const char* device, const Bytes& sent) {
     const auto out = walk.Send(device, sent);
     EXPECT_THAT(walk.ending(), testing::HasSubstr("mtu_exceeded"));

@@ -68,9 +68,7 @@ class Teller {
 
 unsigned GivenL4Port(const Family& at, const std::vector<Arrival>& arrivals) {
   if (arrivals.empty()) return 1;
-  const Bytes packet = arrivals[0].Packet();
-  const size_t l4 = at.v4 ? 20 : 40;
-  return packet[l4] * 256U + packet[l4 + 1];
+  return at.SourceL4PortOf(arrivals[0].Packet());
 }
 
 void InboundAndBack(const Family& at, Teller& teller) {

@@ -31,6 +31,11 @@ struct Family {
   std::string direct;    // in `egress.direct`
   bool v4 = true;
 
+  // Of a packet from the IP header up.
+  unsigned SourceL4PortOf(const Bytes& packet) const {
+    const size_t l4 = v4 ? 20 : 40;
+    return packet[l4] * 256U + packet[l4 + 1];
+  }
   // "ADDRESS:L4PORT", in brackets where the family wants them.
   std::string At(const std::string& address, unsigned l4port) const {
     return (v4 ? address : "[" + address + "]") + ":" + std::to_string(l4port);
