@@ -12,7 +12,9 @@
 namespace godwit {
 namespace {
 
-constexpr size_t kMaxPieces = 64;
+// What 64 KiB make on the smallest link, 68 bytes (RFC 791 3.2). Room for as
+// many is taken from the pool at once, so there is a limit.
+constexpr size_t kMaxPieces = 1365;
 constexpr uint16_t kMoreFragments = 0x2000;
 constexpr uint16_t kOffsetMask = 0x1fff;
 
@@ -99,17 +101,32 @@ void WriteV6(const Cut& cut, size_t from, size_t size, bool last,
   ip->payload_length = Be16(static_cast<uint16_t>(sizeof(*fragment) + size));
 }
 
-rte_mbuf* MakePiece(const Cut& cut, size_t from, size_t size, bool last,
-                    rte_mempool* pool) {
+// Bytes of payload in the piece that begins at `from`; 0 if the link has no
+// room for any.
+size_t PieceSize(const Cut& cut, size_t from, size_t mtu) {
   const size_t header = cut.HeaderSize(from);
-  rte_mbuf* piece = rte_pktmbuf_alloc(pool);
-  if (piece == nullptr) return nullptr;
+  if (mtu < header + 8) return 0;
+  const size_t left = cut.payload - from;
+  return left <= mtu - header ? left : (mtu - header) / 8 * 8;
+}
+
+// 0 if it takes more than kMaxPieces.
+size_t CountPieces(const Cut& cut, size_t mtu) {
+  size_t count = 0;
+  for (size_t from = 0; from < cut.payload; ++count) {
+    const size_t size = PieceSize(cut, from, mtu);
+    if (size == 0 || count == kMaxPieces) return 0;
+    from += size;
+  }
+  return count;
+}
+
+// Into an empty buffer that has room for it.
+void WritePiece(const Cut& cut, size_t from, size_t size, bool last,
+                rte_mbuf* piece) {
+  const size_t header = cut.HeaderSize(from);
   auto* out = reinterpret_cast<uint8_t*>(rte_pktmbuf_append(
       piece, static_cast<uint16_t>(cut.link + header + size)));
-  if (out == nullptr) {
-    rte_pktmbuf_free(piece);
-    return nullptr;
-  }
   std::memcpy(out, cut.frame, cut.link);
   if (cut.is_v4) {
     WriteV4(cut, from, size, last, out + cut.link);
@@ -117,7 +134,6 @@ rte_mbuf* MakePiece(const Cut& cut, size_t from, size_t size, bool last,
     WriteV6(cut, from, size, last, out + cut.link);
   }
   CopyOut(cut, from, size, out + cut.link + header);
-  return piece;
 }
 
 Cut CutOf(const rte_mbuf* mbuf, const Meta& meta, Cutter cutter,
@@ -178,25 +194,18 @@ Verdict SendFragments(const Snapshot& snapshot, Context& context,
   const size_t buffer = size_t{rte_pktmbuf_data_room_size(context.pool)} -
                         RTE_PKTMBUF_HEADROOM - cut.link;
   const size_t mtu = std::min<size_t>(snapshot.devices[meta.out].mtu, buffer);
+  const size_t count = CountPieces(cut, mtu);
+  if (count == 0) return Verdict::kDropMtuExceeded;
   std::array<rte_mbuf*, kMaxPieces> pieces;
-  size_t count = 0;
-  bool whole = true;
-  for (size_t from = 0; from < cut.payload && whole;) {
-    const size_t header = cut.HeaderSize(from);
-    const size_t room = (mtu - header) / 8 * 8;
-    const size_t left = cut.payload - from;
-    const bool last = left <= mtu - header;
-    const size_t size = last ? left : room;
-    rte_mbuf* piece = count < kMaxPieces
-                          ? MakePiece(cut, from, size, last, context.pool)
-                          : nullptr;
-    whole = piece != nullptr;
-    if (whole) pieces[count++] = piece;
-    from += size;
-  }
-  if (!whole) {
-    rte_pktmbuf_free_bulk(pieces.data(), static_cast<unsigned>(count));
+  if (rte_pktmbuf_alloc_bulk(context.pool, pieces.data(),
+                             static_cast<unsigned>(count)) != 0) {
     return Verdict::kDropMbufNone;
+  }
+  size_t from = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const size_t size = PieceSize(cut, from, mtu);
+    WritePiece(cut, from, size, from + size == cut.payload, pieces[i]);
+    from += size;
   }
   for (size_t i = 0; i < count; ++i) {
     TagOf(pieces[i]) = PacketTag{};

@@ -21,8 +21,9 @@ bool MayFragment(const rte_mbuf* mbuf, const PacketView& view, uint16_t mtu,
                  Cutter cutter);
 
 // Sends the finished frame in pieces, in order, each counted as generated; the
-// frame itself is consumed. kDropMbufNone if buffers run out: then none leaves.
-// `view` is where the frame's headers are now.
+// frame itself is consumed. None leaves with kDropMbufNone, when buffers run
+// out, and with kDropMtuExceeded, when the link is so small that its options or
+// IPv6 would make more than 1,365 of it. `view` is where the headers are now.
 Verdict SendFragments(const Snapshot& snapshot, Context& context,
                       rte_mbuf* mbuf, const Meta& meta);
 

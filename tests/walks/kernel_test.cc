@@ -112,40 +112,69 @@ TEST_P(KernelWalk, TellsAQueueThatItsServerIsGone) {
                                         .Packet())));
 }
 
-// It believed to send over loopback, whose link takes 64 KiB: cut in its place,
-// whatever it says of cutting (RFC 8200 4.5: only a sender does).
-TEST_P(KernelWalk, IsCutToTheLinkOfAQueueThatAsked) {
-  SnapshotBuilder world = World();
-  const std::string host = at.v4 ? "192.0.2.99" : "2001:db8:53::99";
-  world.Service("host", {host}, {"udp/53"}, {"kernel"});
-  Walk walk(world);
-  const std::string here = at.At(at.internal, 5000);
-  const auto asked = walk.Send("crawl0", Udp(here, at.At(host, 53)));
-  ASSERT_THAT(asked, ElementsAre(ArrivesAt("gw0")));
-  const Bytes seen = asked[0].Packet();
-  const auto answer = [&host, this](const std::string& to) {
-    return Udp(at.At(host, 53), to).PayloadSize(3000).DontFragment();
-  };
-  const auto pieces = walk.SendCut(
-      "gw0", answer(at.At(at.unicast, at.SourceL4PortOf(seen))).Frame(),
-      {1600});
-  ASSERT_THAT(pieces, ElementsAre(ArrivesAt("crawl0"), ArrivesAt("crawl0"),
-                                  ArrivesAt("crawl0")));
+// The payloads of fragments that come in order, put together; each fits `mtu`
+// and says where it stands and whether more come.
+Bytes Together(const Family& at, const std::vector<Arrival>& pieces,
+               size_t mtu) {
   Bytes together;
   for (const Arrival& piece : pieces) {
+    EXPECT_EQ(piece.device, "crawl0");
     const Bytes bytes = piece.Packet();
-    EXPECT_LE(bytes.size(), 1500U);
+    EXPECT_LE(bytes.size(), mtu);
     const size_t field = at.v4 ? 6 : 42;  // offset and flags
     const size_t offset = (bytes[field] * 256U + bytes[field + 1]) &
-                          (at.v4 ? 0x7fffU : 0xfff8U);  // DF is gone
-    const bool last = together.size() > 1500;
-    EXPECT_EQ(at.v4 ? offset : offset | (bytes[field + 1] & 1U),
-              at.v4 ? together.size() / 8 | (last ? 0 : 0x2000U)
-                    : together.size() | (last ? 0 : 1U));
+                          (at.v4 ? 0x7fffU : 0xfff9U);  // DF is gone
+    const bool last = &piece == &pieces.back();
+    EXPECT_EQ(offset, at.v4 ? together.size() / 8 | (last ? 0 : 0x2000U)
+                            : together.size() | (last ? 0 : 1U));
     together.insert(together.end(), bytes.begin() + (at.v4 ? 20 : 48),
                     bytes.end());
   }
-  EXPECT_EQ(together, answer(here).L4());
+  return together;
+}
+
+// It believed to send over loopback, whose link takes 64 KiB: cut in its place,
+// whatever it says of cutting (RFC 8200 4.5: only a sender does).
+TEST_P(KernelWalk, IsCutToTheLinkOfAQueueThatAsked) {
+  struct Size {
+    uint16_t mtu;
+    size_t payload;
+    size_t pieces;
+  };
+  // The largest datagram there is. Links of less than 100 bytes would have it
+  // in more pieces than the walk's rings take.
+  const size_t largest = at.v4 ? 65507 : 65487;
+  const std::vector<Size> sizes =
+      at.v4 ? std::vector<Size>{{1500, 3000, 3}, {100, largest, 819}}
+            : std::vector<Size>{
+                  {1500, 3000, 3}, {1280, largest, 54}, {68, largest, 0}};
+  for (const Size& size : sizes) {
+    SnapshotBuilder world = World();
+    world.device("crawl0").mtu = size.mtu;
+    const std::string host = at.v4 ? "192.0.2.99" : "2001:db8:53::99";
+    world.Service("host", {host}, {"udp/53"}, {"kernel"});
+    Walk walk(world);
+    const std::string here = at.At(at.internal, 5000);
+    const auto asked = walk.Send("crawl0", Udp(here, at.At(host, 53)));
+    ASSERT_THAT(asked, ElementsAre(ArrivesAt("gw0")));
+    const Bytes seen = asked[0].Packet();
+    const auto answer = [&](const std::string& to) {
+      return Udp(at.At(host, 53), to).PayloadSize(size.payload).DontFragment();
+    };
+    const Bytes frame =
+        answer(at.At(at.unicast, at.SourceL4PortOf(seen))).Frame();
+    std::vector<size_t> cuts;  // as it comes from the TAP, in a chain
+    for (size_t cut = 1600; cut < frame.size(); cut += 1600) {
+      cuts.push_back(cut);
+    }
+    const auto pieces = walk.SendCut("gw0", frame, cuts);
+    ASSERT_EQ(pieces.size(), size.pieces) << walk.ending();
+    if (size.pieces == 0) {  // 16 bytes in each, of a link that IPv6 has not
+      EXPECT_EQ(walk.ending(), "mtu_exceeded");
+      continue;
+    }
+    EXPECT_EQ(Together(at, pieces, size.mtu), answer(here).L4());
+  }
 }
 
 // An answer that nobody has asked for: it is from a service address, to a
