@@ -286,6 +286,25 @@ absl::StatusOr<std::vector<NeighbourEntry>> ReadNeighbours(
   return neighbours;
 }
 
+absl::StatusOr<NeighbourEntry> ReadNeighbour(NetlinkSocket& socket, int ifindex,
+                                             const IpAddress& address) {
+  ndmsg header{};
+  header.ndm_family = address.IsV4() ? AF_INET : AF_INET6;
+  header.ndm_ifindex = ifindex;
+  NetlinkMessage request(RTM_GETNEIGH, 0);
+  request.Append(header);
+  request.PutAddress(NDA_DST, address);
+  std::optional<NeighbourEntry> entry;
+  const absl::Status status = socket.Get(
+      request, "reading a neighbour", [&entry](const nlmsghdr& message) {
+        const NeighbourAttributes attributes(message);
+        if (attributes.valid()) entry = NeighbourOf(attributes);
+      });
+  if (!status.ok()) return status;
+  if (!entry) return absl::NotFoundError("no such neighbour");
+  return *entry;
+}
+
 absl::StatusOr<std::vector<RouteEntry>> ReadRoutes(NetlinkSocket& socket) {
   std::vector<RouteEntry> all;
   const uint8_t families[] = {AF_INET, AF_INET6};

@@ -19,6 +19,9 @@ absl::StatusOr<std::vector<LocalAddress>> ReadAddresses(NetlinkSocket& socket);
 // Without multicast neighbours.
 absl::StatusOr<std::vector<NeighbourEntry>> ReadNeighbours(
     NetlinkSocket& socket);
+// One, however many there are; NotFound.
+absl::StatusOr<NeighbourEntry> ReadNeighbour(NetlinkSocket& socket, int ifindex,
+                                             const IpAddress& address);
 // Of tables main and local; without multicast, broadcast and anycast routes.
 absl::StatusOr<std::vector<RouteEntry>> ReadRoutes(NetlinkSocket& socket);
 

@@ -53,6 +53,12 @@ absl::StatusOr<NetlinkSocket> OpenEvents(int receive_buffer_bytes) {
   return socket;
 }
 
+// Whether a neighbour that is kept can be left to the kernel.
+bool IsTheKernels(const NeighbourEntry& entry, bool eager) {
+  const bool kept = entry.managed || entry.state == NeighbourState::kPermanent;
+  return kept && (entry.usable() || !eager);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<KernelWatch>> KernelWatch::Start(
@@ -324,6 +330,15 @@ absl::Status KernelWatch::StartOver(const NeighbourKey& key) {
   return writer_.Request(message, "asking again for a neighbour");
 }
 
+// The list that `current_` has of a large table can be seconds old. Starting
+// over with a neighbour that was resolved since would take it from the kernel.
+void KernelWatch::AskAgain(const NeighbourKey& key, bool eager) {
+  const auto entry = ReadNeighbour(writer_, key.ifindex, key.address);
+  if (entry.ok() && IsTheKernels(*entry, eager)) return;
+  if (entry.ok() && entry->managed) StartOver(key).IgnoreError();
+  SendUse(key, NTF_EXT_MANAGED).IgnoreError();
+}
+
 KernelWatch::Clock::time_point KernelWatch::CareForKept() {
   const auto current = Current();
   const Clock::time_point now = Clock::now();
@@ -336,17 +351,13 @@ KernelWatch::Clock::time_point KernelWatch::CareForKept() {
       continue;
     }
     const auto* entry = FindNeighbour(*current, key.ifindex, key.address);
-    const bool kept =
-        entry != nullptr &&
-        (entry->managed || entry->state == NeighbourState::kPermanent);
     const bool eager = now - since < kEager;
-    if (kept && (entry->usable() || !eager)) continue;  // it is the kernel's
+    if (entry != nullptr && IsTheKernels(*entry, eager)) continue;
     const milliseconds period = eager ? kBetweenEager : kBetweenResolves;
     Clock::time_point& last = last_resolved_[key];
     if (now - last >= period) {
       last = now;
-      if (kept) StartOver(key).IgnoreError();
-      SendUse(key, NTF_EXT_MANAGED).IgnoreError();
+      AskAgain(key, eager);
     }
     next = std::min(next, last + period);
   }

@@ -102,6 +102,8 @@ class KernelWatch {
   absl::Status SendUse(const NeighbourKey& key, uint32_t extended_flags);
   // Has it forget that it asked already, and when it would again.
   absl::Status StartOver(const NeighbourKey& key);
+  // One that is kept, unless the kernel knows it by now.
+  void AskAgain(const NeighbourKey& key, bool eager);
   // Asks again for those of kept_alive_ that the kernel dropped (a link that
   // went down), and soon for those it got no answer for: kEager. Returns when
   // to look again; max(): when something changes.
