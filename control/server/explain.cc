@@ -161,8 +161,13 @@ absl::StatusOr<api::ExplainReply> ControlThread::ExplainHere(
   Meta meta;
   for (const bool opening : {false, true}) {
     meta = MakeMeta(*question, in, queue, opening);
-    const unsigned owner = OwnerOf(*snapshot_, ownership, meta, 0);
+    unsigned owner = OwnerOf(*snapshot_, ownership, meta, 0);
     found = options_.workers->Find(owner, meta.key);
+    if (!found->records.empty() &&
+        found->records.front().flow.kind == FlowKind::kLent) {
+      owner = found->records.front().flow.lender;
+      found = options_.workers->Find(owner, meta.key);
+    }
     if (!found->records.empty()) {
       return ExplainFlow(found->records.front(), owner, meta);
     }

@@ -11,6 +11,9 @@
 //
 // A binding (endpoint-independent mapping only, RFC 4787 REQ-1) is an entry
 // of its own without a remote: the flows that go through it are its sessions.
+//
+// A lent flow is one that another worker has, because it had an l4port left
+// when the owner by rule had none (stage/lend.h): the entry says which.
 #ifndef GODWIT_DATAPLANE_FLOW_FLOW_H_
 #define GODWIT_DATAPLANE_FLOW_FLOW_H_
 
@@ -25,7 +28,7 @@
 
 namespace godwit {
 
-enum class FlowKind : uint8_t { kFree, kInbound, kOriginated, kBinding };
+enum class FlowKind : uint8_t { kFree, kInbound, kOriginated, kBinding, kLent };
 
 // The number of a flow in its worker's table.
 using FlowNumber = uint32_t;
@@ -68,7 +71,8 @@ struct alignas(64) Flow {
   uint32_t created = 0;          // tick
   uint32_t timeout = 0;          // ticks that `deadline` was moved by last
   MacAddress originator{};       // link address that the queue side came from
-  uint8_t unused[34] = {};
+  uint8_t lender = 0;            // lent: the worker that has it
+  uint8_t unused[33] = {};
 };
 static_assert(sizeof(Flow) == 128, "what a hit reads fills the first line");
 static_assert(offsetof(Flow, destination) == 64);

@@ -12,6 +12,13 @@ constexpr uint32_t kReservedShare = 8;
 // How far the search for an unanswered inbound flow looks.
 constexpr uint32_t kEvictionReach = 32;
 
+// Of the binding that the flow of `key` goes through: without a remote.
+FlowKey BindingKey(FlowKey key) {
+  key.remote = IpAddress{};
+  key.remote_l4port = 0;
+  return key;
+}
+
 }  // namespace
 
 size_t FlowTable::MemoryFor(uint32_t max_flows) {
@@ -93,8 +100,11 @@ FlowNumber FlowTable::Store(const Flow& flow) {
     flows_[number].kind = FlowKind::kFree;
     return kNoFlow;
   }
-  if (index_->Insert(uplink_side, number << 1 | kUplinkSideBit) ==
-      Result::kFull) {
+  // What comes back to a lent flow comes back to its lender.
+  const bool has_uplink_side = flow.kind != FlowKind::kLent;
+  if (has_uplink_side &&
+      index_->Insert(uplink_side, number << 1 | kUplinkSideBit) ==
+          Result::kFull) {
     index_->Erase(queue_side, number << 1 | kQueueSide);
     flows_[number].kind = FlowKind::kFree;
     return kNoFlow;
@@ -107,7 +117,9 @@ FlowNumber FlowTable::Store(const Flow& flow) {
 void FlowTable::Forget(FlowNumber number) {
   Flow& flow = flows_[number];
   index_->Erase(HashOf(QueueSideKey(flow)), number << 1 | kQueueSide);
-  index_->Erase(HashOf(UplinkSideKey(flow)), number << 1 | kUplinkSideBit);
+  if (flow.kind != FlowKind::kLent) {
+    index_->Erase(HashOf(UplinkSideKey(flow)), number << 1 | kUplinkSideBit);
+  }
   if (wheel_->IsFiled(number)) wheel_->Remove(number);
   flow.kind = FlowKind::kFree;
   free_[free_count_++] = number;
@@ -185,12 +197,14 @@ bool FlowTable::ChooseL4Port(Flow& flow, const Draft& draft) {
   return result.status == L4portStatus::kOk;
 }
 
-FlowTable::Made FlowTable::JoinBinding(Flow& flow) {
+FlowTable::Made FlowTable::JoinBinding(Flow& flow, Flow*& lent) {
+  const FlowKey key = BindingKey(QueueSideKey(flow));
   Flow wanted = flow;
   wanted.kind = FlowKind::kBinding;
-  wanted.remote = IpAddress{};
-  wanted.remote_l4port = 0;
-  const FlowKey key = QueueSideKey(wanted);
+  wanted.remote = key.remote;
+  wanted.remote_l4port = key.remote_l4port;
+  lent = FindLent(key, Mapping::kEndpointIndependent, flow.created);
+  if (lent != nullptr) return Made::kLent;
   const uint32_t value = index_->Find(
       HashOf(key),
       [this, &key](uint32_t found) { return Matches(found, key); });
@@ -223,7 +237,7 @@ FlowTable::Made FlowTable::MakeOriginated(const Flow& wanted,
   Flow flow = wanted;
   const bool translated = flow.source_rule == SourceRule::kTranslated;
   if (translated && nat.mapping == Mapping::kEndpointIndependent) {
-    const Made joined = JoinBinding(flow);
+    const Made joined = JoinBinding(flow, made);
     if (joined != Made::kYes) return joined;
   } else if (translated) {
     if (!ChooseL4Port(flow, draft)) return Made::kNoL4Port;
@@ -246,10 +260,35 @@ FlowTable::Made FlowTable::MakeOriginated(const Flow& wanted,
   return Made::kYes;
 }
 
+Flow* FlowTable::FindLent(FlowKey key, Mapping mapping, uint32_t now) {
+  if (mapping == Mapping::kEndpointIndependent) key = BindingKey(key);
+  const uint32_t value = index_->Find(
+      HashOf(key),
+      [this, &key](uint32_t found) { return Matches(found, key); });
+  if (value == FlowIndex::kNone || flows_[value >> 1].kind != FlowKind::kLent) {
+    return nullptr;
+  }
+  return LiveFlow(value, now);
+}
+
+Flow* FlowTable::MakeLent(const Flow& flow, Mapping mapping, unsigned lender) {
+  Flow lent = flow;
+  lent.kind = FlowKind::kLent;
+  lent.lender = static_cast<uint8_t>(lender);
+  if (mapping == Mapping::kEndpointIndependent) {
+    const FlowKey key = BindingKey(QueueSideKey(flow));
+    lent.remote = key.remote;
+    lent.remote_l4port = key.remote_l4port;
+  }
+  const FlowNumber number = Store(lent);
+  return number == kNoFlow ? nullptr : &flows_[number];
+}
+
 void FlowTable::End(Flow& flow) {
   if (flow.kind == FlowKind::kFree) return;
   const Flow ended = flow;
   Forget(NumberOf(flow));
+  if (ended.kind == FlowKind::kLent) return;
   if (ended.kind == FlowKind::kInbound) {
     --inbound_;
     CountInbound(ended.queue, -1);

@@ -83,7 +83,8 @@ class FlowTable {
     return value == FlowIndex::kNone ? nullptr : LiveFlow(value, now);
   }
 
-  enum class Made { kYes, kTableFull, kNoL4Port };
+  // kLent: endpoint-independent, and another worker has the binding.
+  enum class Made { kYes, kTableFull, kNoL4Port, kLent };
 
   // For a burst of new flows: the memory that making them waits for is sent
   // for in advance. `ahead`: how many are made before it.
@@ -108,8 +109,16 @@ class FlowTable {
   Made MakeInbound(const Flow& flow, Flow*& made);
   // Chooses the external l4port (flow.external_l4port is written, unless the
   // source stays as it is) and files both keys. `draft` is of this burst.
+  // kLent: `made` is the entry that says by whom.
   Made MakeOriginated(const Flow& flow, const NatConfig& nat,
                       const Draft& draft, Flow*& made);
+
+  // The entry that says which other worker has the flow of a queue's side
+  // `key`, or its binding; nullptr: none does.
+  Flow* FindLent(FlowKey key, Mapping mapping, uint32_t now);
+  // Notes that `lender` has `flow`, or its binding. Its deadline must be set.
+  // nullptr: there is no room.
+  Flow* MakeLent(const Flow& flow, Mapping mapping, unsigned lender);
 
   void End(Flow& flow);
   // Ends what is due: at most `budget` steps.
@@ -179,7 +188,7 @@ class FlowTable {
   void CountInbound(QueueId queue, int32_t change);
   bool EvictUnanswered();
   bool ChooseL4Port(Flow& flow, const Draft& draft);
-  Made JoinBinding(Flow& flow);
+  Made JoinBinding(Flow& flow, Flow*& lent);
   uint64_t DestinationOf(FlowKey uplink_side) const;
   L4portPool& PoolOf(uint8_t protocol);
 

@@ -33,7 +33,13 @@ enum class Route : uint8_t {
   kLoop,       // translated, and its destination is a service of this node
   kLoopReply,  // a service's answer to a flow of this node
   kTransmit,   // handed over as a finished frame: the txq is ours
+  kBorrow,     // looks for a worker with an l4port left (lend.h)
+  kBorrowed,   // to the worker that has its flow, though it does not own it
+  kLent,       // back at its owner: PacketTag::since is who has the flow
 };
+
+// Between the owner by rule and a worker that lends it an l4port.
+inline bool IsBorrowing(Route route) { return route >= Route::kBorrow; }
 
 // What goes with an mbuf that stays longer than its burst (it waits, goes round
 // or is handed over): its private area. Written then, and no sooner: it is a
@@ -42,7 +48,7 @@ struct PacketTag {
   DeviceId device = kNoDevice;  // received from; kTransmit: sent to
   Route route = Route::kReceived;
   Verdict verdict = Verdict::kUndecided;  // kTransmit: what it counts as
-  uint32_t since = 0;                     // tick it began to wait
+  uint32_t since = 0;  // tick it began to wait; kLent: the lender
   // Of a fragment: what its first says, once that is known (fragments.h).
   uint16_t source_l4port = 0;
   uint16_t destination_l4port = 0;

@@ -160,6 +160,11 @@ bool IsOwnService(const Snapshot& snapshot, const IpAddress& address,
   return false;
 }
 
+// Found to be no reply already.
+bool IsOriginated(Route route) {
+  return route == Route::kOriginate || IsBorrowing(route);
+}
+
 Decision DecideFromQueue(const Snapshot& snapshot, const Meta& meta) {
   const FlowKey& key = meta.key;
   Decision decision;
@@ -168,8 +173,7 @@ Decision DecideFromQueue(const Snapshot& snapshot, const Meta& meta) {
     // The node talks to itself, and what left loopback for here was not ours.
     return Do(Plan::kPunt);
   }
-  if (meta.route != Route::kOriginate &&
-      IsReply(snapshot, meta, decision.service)) {
+  if (!IsOriginated(meta.route) && IsReply(snapshot, meta, decision.service)) {
     decision.plan = Plan::kReply;
     decision.local = snapshot.nat->IsUnicast(key.remote);
     return decision;
@@ -239,10 +243,11 @@ unsigned OwnerOf(const Snapshot& snapshot, const Ownership& ownership,
     const uint8_t owner = plan.Owner(key.local_l4port);
     return owner == L4PortPlan::kNobody ? self : owner;
   }
+  if (IsBorrowing(meta.route)) return self;
   if (!independent) return ownership.OfTuple(key);
   ServiceId service = kNoService;
   const bool inbound =
-      meta.route != Route::kOriginate && IsReply(snapshot, meta, service);
+      !IsOriginated(meta.route) && IsReply(snapshot, meta, service);
   return inbound ? ownership.OfTuple(key) : ownership.OfInternalEndpoint(key);
 }
 

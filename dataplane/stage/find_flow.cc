@@ -3,6 +3,7 @@
 
 #include "dataplane/net/headers.h"
 #include "dataplane/stage/decide.h"
+#include "dataplane/stage/lend.h"
 #include "dataplane/stage/tx.h"
 
 namespace godwit {
@@ -67,7 +68,11 @@ void DecideByFlow(const Snapshot& snapshot, Meta& meta) {
   }
 }
 
-// UseFlow, where it runs for every packet.
+bool IsLent(const Meta& meta) {
+  return meta.flow->kind == FlowKind::kLent || IsBorrowing(meta.route);
+}
+
+// UseFlow, where it runs for every packet; not of a lent flow.
 [[gnu::always_inline]] inline void UseFound(const Snapshot& snapshot,
                                             Context& context, Meta& meta) {
   Flow& flow = *meta.flow;
@@ -94,7 +99,12 @@ void DecideByFlow(const Snapshot& snapshot, Meta& meta) {
 
 }  // namespace
 
-void UseFlow(const Snapshot& snapshot, Context& context, Meta& meta) {
+void UseFlow(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
+             Meta& meta) {
+  if (IsLent(meta) &&
+      (FollowLent(snapshot, context, mbuf, meta) || meta.flow == nullptr)) {
+    return;
+  }
   UseFound(snapshot, context, meta);
 }
 
@@ -158,6 +168,10 @@ void FindFlow(const Snapshot& snapshot, Context& context, Burst& burst) {
     if (meta.flow->epoch != snapshot.epoch &&
         !JudgeAgain(snapshot, flows, *meta.flow)) [[unlikely]] {
       meta.flow = nullptr;
+      continue;
+    }
+    if (IsLent(meta)) [[unlikely]] {
+      UseFlow(snapshot, context, burst.mbuf[i], meta);
       continue;
     }
     UseFound(snapshot, context, meta);

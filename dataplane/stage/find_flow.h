@@ -30,8 +30,10 @@ void SteerToOwner(const Snapshot& snapshot, Context& context, Burst& burst);
 // Both have been sent for.
 void FindFlow(const Snapshot& snapshot, Context& context, Burst& burst);
 
-// Moves a flow's state by one packet and decides it: `meta.flow` is set.
-void UseFlow(const Snapshot& snapshot, Context& context, Meta& meta);
+// Moves a flow's state by one packet and decides it: `meta.flow` is set. It is
+// none afterwards, and the packet undecided, if it was a lent one that ended.
+void UseFlow(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
+             Meta& meta);
 
 // Whether what the flow was decided by still holds; then it is of the
 // snapshot's epoch again. If not it has been ended.

@@ -7,6 +7,7 @@
 #include "dataplane/net/headers.h"
 #include "dataplane/stage/decide.h"
 #include "dataplane/stage/find_flow.h"
+#include "dataplane/stage/lend.h"
 #include "dataplane/stage/tx.h"
 
 namespace godwit {
@@ -341,6 +342,14 @@ void HandleIcmpError(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
   if (meta.flow != nullptr && meta.flow->epoch != snapshot.epoch &&
       !JudgeAgain(snapshot, *context.flows, *meta.flow)) {
     meta.flow = nullptr;
+  }
+  if (!from_uplink && meta.flow == nullptr) {
+    meta.flow =
+        context.flows->FindLent(meta.key, snapshot.nat->mapping, context.now);
+  }
+  if (meta.flow != nullptr && meta.flow->kind == FlowKind::kLent) {
+    SendToLender(snapshot, context, mbuf, *meta.flow, meta);
+    return;
   }
   const bool live_ptb = IsPacketTooBig(meta.view) && meta.flow != nullptr;
   if (!live_ptb && !QuotedHeaderHolds(mbuf, quote)) {

@@ -7,6 +7,7 @@
 #include "dataplane/stage/decide.h"
 #include "dataplane/stage/find_flow.h"
 #include "dataplane/stage/icmp_error.h"
+#include "dataplane/stage/lend.h"
 #include "dataplane/stage/next_hop.h"
 #include "dataplane/stage/tx.h"
 
@@ -133,11 +134,14 @@ void Originate(const Snapshot& snapshot, Context& context,
                const Decision& decision, const FlowTable::Draft& draft,
                rte_mbuf* mbuf, Meta& meta) {
   const NatConfig& nat = *snapshot.nat;
-  QueueUse& use = context.queue_use[meta.queue];
-  meta.verdict = CheckLimits(snapshot.queues[meta.queue], use, context.now);
-  if (!meta.undecided()) {
-    Tell(snapshot, context, mbuf, meta, ErrorKind::kNoResources);
-    return;
+  // Of one that looks for an l4port its owner has asked.
+  if (meta.route != Route::kBorrow && meta.route != Route::kLent) {
+    QueueUse& use = context.queue_use[meta.queue];
+    meta.verdict = CheckLimits(snapshot.queues[meta.queue], use, context.now);
+    if (!meta.undecided()) {
+      Tell(snapshot, context, mbuf, meta, ErrorKind::kNoResources);
+      return;
+    }
   }
   Flow flow = Begin(snapshot, context, meta, FlowKind::kOriginated, meta.queue);
   flow.originator = SenderOf(mbuf);
@@ -148,15 +152,29 @@ void Originate(const Snapshot& snapshot, Context& context,
   if (decision.plan == Plan::kOriginate) {
     ChooseUnicast(nat, flow.local, flow.unicast);
   }
-  const FlowTable::Made made =
-      context.flows->MakeOriginated(flow, nat, draft, meta.flow);
-  if (made != FlowTable::Made::kYes) {
+  using Made = FlowTable::Made;
+  FlowTable& flows = *context.flows;
+  Made made = flows.MakeOriginated(flow, nat, draft, meta.flow);
+  if (made == Made::kLent) {
+    if (FollowLent(snapshot, context, mbuf, meta)) return;
+    made = flows.MakeOriginated(flow, nat, draft, meta.flow);
+  }
+  if (made != Made::kYes) {
+    // A round goes past a full table.
+    const bool may_borrow =
+        made == Made::kNoL4Port || meta.route == Route::kBorrow;
+    if (may_borrow && Borrow(snapshot, context, mbuf, flow, meta)) return;
     Exhausted(snapshot, context, mbuf, meta, made);
+    return;
+  }
+  if (decision.plan == Plan::kOriginate) {
+    SetDeltas(nat.unicast[meta.flow->unicast], *meta.flow);
+  }
+  if (meta.route == Route::kBorrow && Lend(snapshot, context, mbuf, meta)) {
     return;
   }
   meta.verdict = Verdict::kSent;
   if (decision.plan == Plan::kOriginate) {
-    SetDeltas(nat.unicast[meta.flow->unicast], *meta.flow);
     meta.action = Action::kTranslateOut;
   } else {
     meta.action = Action::kToUplink;
@@ -200,6 +218,14 @@ bool GoesToOriginatedOwner(const Snapshot& snapshot, Context& context,
   return true;
 }
 
+// A later fragment opens nothing, but the binding of its first may be lent.
+void FollowLentBinding(const Snapshot& snapshot, Context& context,
+                       rte_mbuf* mbuf, Meta& meta) {
+  Flow* lent =
+      context.flows->FindLent(meta.key, snapshot.nat->mapping, context.now);
+  if (lent != nullptr) SendToLender(snapshot, context, mbuf, *lent, meta);
+}
+
 void Carry(const Snapshot& snapshot, Context& context,
            const FlowTable::Draft& draft, rte_mbuf* mbuf, Meta& meta) {
   const Decision decision =
@@ -207,6 +233,9 @@ void Carry(const Snapshot& snapshot, Context& context,
   switch (decision.plan) {
     case Plan::kDrop:
       meta.verdict = decision.verdict;
+      if (meta.verdict == Verdict::kDropFragOrphan && meta.lookup) {
+        FollowLentBinding(snapshot, context, mbuf, meta);
+      }
       break;
     case Plan::kRefuse:
       meta.verdict = decision.verdict;
@@ -306,12 +335,15 @@ void MakeFlow(const Snapshot& snapshot, Context& context, Burst& burst) {
         meta.flow = context.flows->Find(meta.hash, meta.key, context.now);
       }
       if (meta.flow != nullptr) {
-        UseFlow(snapshot, context, meta);
-      } else if (meta.view.HasL4() &&
-                 IsIcmpError(meta.view.protocol, meta.view.l4_flags)) {
-        HandleIcmpError(snapshot, context, mbuf, meta);
-      } else {
-        Carry(snapshot, context, drafts[i], mbuf, meta);
+        UseFlow(snapshot, context, mbuf, meta);
+      }
+      if (meta.flow == nullptr) {
+        if (meta.view.HasL4() &&
+            IsIcmpError(meta.view.protocol, meta.view.l4_flags)) {
+          HandleIcmpError(snapshot, context, mbuf, meta);
+        } else {
+          Carry(snapshot, context, drafts[i], mbuf, meta);
+        }
       }
     }
     if (meta.verdict == Verdict::kDelivered || meta.verdict == Verdict::kSent ||

@@ -33,7 +33,7 @@ struct Command {
   enum class Kind : uint8_t {
     kList,   // into `records`, up to its capacity; all that match are counted
     kFlush,  // ends what matches
-    kFind,   // the flow of `key`, if any
+    kFind,   // the flow of `key`, if any; a lent one too
   };
   Kind kind = Kind::kList;
   FlowFilter filter;

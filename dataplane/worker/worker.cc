@@ -218,14 +218,22 @@ void Worker::Obey(const Snapshot& snapshot) {
   };
   bool done = true;
   if (command->kind == Command::Kind::kFind) {
-    const Flow* flow =
-        flows.Find(flows.HashOf(command->key), command->key, context_.now);
+    const FlowKey& key = command->key;
+    const Flow* flow = flows.Find(flows.HashOf(key), key, context_.now);
+    if (flow == nullptr) {
+      flow = flows.FindLent(key, snapshot.nat->mapping, context_.now);
+    }
     if (flow != nullptr) record(*flow);
   } else {
     const uint32_t end =
         std::min(command->cursor + kCommandSlice, flows.capacity());
     for (; command->cursor < end; ++command->cursor) {
       Flow& flow = flows.At(command->cursor);
+      if (flow.kind == FlowKind::kLent &&
+          command->kind == Command::Kind::kFlush &&
+          command->filter.Matches(flow)) {
+        flows.End(flow);
+      }
       if (flow.kind != FlowKind::kInbound &&
           flow.kind != FlowKind::kOriginated) {
         continue;
