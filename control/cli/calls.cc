@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "control/cli/calls.h"
 
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <iterator>
 #include <utility>
 
@@ -15,6 +12,7 @@
 #include "control/cli/fields.h"
 #include "control/cli/json.h"
 #include "control/cli/render.h"
+#include "control/cli/values.h"
 #include "control/intent/load.h"
 
 namespace godwit::cli {
@@ -164,24 +162,6 @@ absl::StatusOr<Answer> Explain(const Command& command, Client& client) {
   return Ask(command, client, &Stub::Explain, request);
 }
 
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  const auto unreadable = [&path](int error) {
-    return absl::NotFoundError(
-        absl::StrCat(path, ": cannot be read: ", std::strerror(error)));
-  };
-  std::FILE* file = path == "-" ? stdin : std::fopen(path.c_str(), "re");
-  if (file == nullptr) return unreadable(errno);
-  std::string text;
-  char buffer[1 << 16];
-  for (size_t got; (got = std::fread(buffer, 1, sizeof(buffer), file)) > 0;) {
-    text.append(buffer, got);
-  }
-  const int error = std::ferror(file) != 0 ? errno : 0;
-  if (file != stdin) std::fclose(file);
-  if (error != 0) return unreadable(error);
-  return text;
-}
-
 template <typename Request, typename Reply>
 absl::StatusOr<Answer> SendFile(const Command& command, Client& client,
                                 Client::Method<Request, Reply> method,
@@ -197,16 +177,22 @@ absl::StatusOr<Answer> ConfigApply(const Command& command, Client& client) {
   api::ConfigApplyRequest request;
   const auto within = command.keys.find("confirm-within");
   if (within != command.keys.end()) {
-    const absl::StatusOr<google::protobuf::Duration> duration =
-        ParseDuration(within->second);
-    if (!duration.ok()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("confirm-within: ", duration.status().message()));
-    }
-    request.set_confirm_within_ms(duration->seconds() * 1000 +
-                                  duration->nanos() / 1'000'000);
+    const absl::StatusOr<int64_t> trial_ms = ReadTrial(within->second);
+    if (!trial_ms.ok()) return trial_ms.status();
+    request.set_confirm_within_ms(*trial_ms);
   }
   return SendFile(command, client, &Stub::ConfigApply, std::move(request));
+}
+
+absl::StatusOr<Answer> ConfigRollback(const Command& command, Client& client) {
+  api::ConfigRollbackRequest request;
+  if (!command.arguments.empty()) {
+    const absl::StatusOr<uint64_t> generation =
+        ReadGeneration(command.arguments[0]);
+    if (!generation.ok()) return generation.status();
+    request.set_generation(*generation);
+  }
+  return Ask(command, client, &Stub::ConfigRollback, request, kChangePatience);
 }
 
 absl::StatusOr<Answer> QueueUndrain(const Command& command, Client& client) {
@@ -218,6 +204,12 @@ absl::StatusOr<Answer> QueueUndrain(const Command& command, Client& client) {
 absl::StatusOr<Answer> ConfigShow(const Command& command, Client& client) {
   api::ConfigShowRequest request;
   request.set_defaults(command.keys.contains("defaults"));
+  const auto generation = command.keys.find("generation");
+  if (generation != command.keys.end()) {
+    const absl::StatusOr<uint64_t> asked = ReadGeneration(generation->second);
+    if (!asked.ok()) return asked.status();
+    request.set_generation(*asked);
+  }
   return Ask(command, client, &Stub::ConfigShow, request);
 }
 
@@ -322,9 +314,10 @@ constexpr Call kCalls[] = {
      [](const Command& command, Client& client) {
        return Plain(command, client, &Stub::ConfigConfirm);
      }},
-    {Action::kConfigRollback,
+    {Action::kConfigRollback, ConfigRollback},
+    {Action::kConfigHistory,
      [](const Command& command, Client& client) {
-       return Plain(command, client, &Stub::ConfigRollback);
+       return Plain(command, client, &Stub::ConfigHistory);
      }},
     {Action::kConfigSave,
      [](const Command& command, Client& client) {

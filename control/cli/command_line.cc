@@ -149,7 +149,8 @@ ParsedCommandLine ReadVerb(CLI::App& app, const Verb& verb,
                        absl::StrCat("it takes ", KeysOf(verb)))
                : Usage(absl::StrCat("\"", *word, "\" is too much"), usage);
   }
-  if (words.size() < verb.arguments.size()) {
+  if (words.size() < verb.arguments.size() &&
+      verb.arguments[words.size()].need == Need::kRequired) {
     return Usage(absl::StrCat(verb.arguments[words.size()].name, " is missing"),
                  usage);
   }

@@ -60,7 +60,9 @@ absl::string_view FirstLine(absl::string_view text) {
 std::string UsageOf(const Verb& verb) {
   std::string usage = absl::StrCat(kProgram, " ", WordsOf(verb));
   for (const Argument& argument : verb.arguments) {
-    absl::StrAppend(&usage, " ", argument.name);
+    const bool optional = argument.need == Need::kOptional;
+    absl::StrAppend(&usage, optional ? " [" : " ", argument.name,
+                    optional ? "]" : "");
   }
   if (!verb.keys.empty()) absl::StrAppend(&usage, " [--key=value ...]");
   return usage;

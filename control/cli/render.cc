@@ -86,6 +86,23 @@ std::string UplinkTable(const Uplinks& uplinks) {
   return table.empty() ? "no uplinks\n" : table.Text();
 }
 
+// What last changed the config, and whether it is to stay.
+std::string ConfigLine(const api::StatusReply& reply) {
+  const api::ConfigStatus& config = reply.config();
+  if (config.last_change().empty()) return "";
+  std::string line = absl::StrCat("config: ", config.last_change());
+  if (config.unconfirmed() != 0) {
+    absl::StrAppend(
+        &line, "; NOT CONFIRMED: back to generation ", config.back_to(), " in ",
+        absl::FormatDuration(absl::Ceil(absl::Seconds(config.confirm_left_s()),
+                                        absl::Seconds(1))));
+  }
+  if (!config.revert_failed().empty()) {
+    absl::StrAppend(&line, "; could not: ", config.revert_failed());
+  }
+  return line + "\n";
+}
+
 // A map's keys in order, under `heading`; nothing if it is empty.
 std::string CountTable(
     const std::string& heading,
@@ -106,8 +123,8 @@ std::string Render(const api::StatusReply& reply) {
       ", generation ", reply.generation(), ", up ",
       absl::FormatDuration(absl::Seconds(reply.uptime_s())), ", ",
       reply.flows(), " of ", reply.max_flows(), " flows\n");
-  absl::StrAppend(&text, "unicast ", absl::StrJoin(reply.unicast(), ", "),
-                  "\n");
+  absl::StrAppend(&text, "unicast ", absl::StrJoin(reply.unicast(), ", "), "\n",
+                  ConfigLine(reply));
   absl::StrAppend(&text, "\n", UplinkTable(reply.uplinks()), "\n",
                   QueueTable(reply.queues()), "\n",
                   ServiceTable(reply.services()));
@@ -255,6 +272,22 @@ std::string Render(const api::ConfigCheckReply& reply) {
 std::string Render(const api::ConfigDiffReply& reply) {
   if (reply.changes().empty()) return "nothing would change\n";
   return absl::StrCat(absl::StrJoin(reply.changes(), "\n"), "\n");
+}
+
+std::string Render(const api::ConfigHistoryReply& reply) {
+  Table table({"GENERATION", "WHEN", "HOW", "FROM THERE TO NOW"});
+  for (const api::ConfigEntry& entry : reply.entries()) {
+    const int lines = entry.changes_size();
+    std::string changes = "in effect";
+    if (!entry.in_effect()) {
+      changes = lines == 0   ? "nothing differs"
+                : lines == 1 ? entry.changes(0)
+                             : absl::StrCat(lines, " changes");
+    }
+    table.Add(
+        {absl::StrCat(entry.generation()), entry.when(), entry.how(), changes});
+  }
+  return table.Text();
 }
 
 std::string Render(const api::ConfigSaveReply& reply) {

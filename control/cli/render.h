@@ -27,6 +27,7 @@ std::string Render(const api::ExplainReply& reply);
 std::string Render(const api::ConfigShowReply& reply);
 std::string Render(const api::ConfigCheckReply& reply);
 std::string Render(const api::ConfigDiffReply& reply);
+std::string Render(const api::ConfigHistoryReply& reply);
 std::string Render(const api::ConfigSaveReply& reply);
 std::string Render(const api::ChangeReply& reply);
 std::string Render(const api::VersionReply& reply);

@@ -85,9 +85,16 @@ constexpr Argument kExplainArguments[] = {
 constexpr Key kExplainKeys[] = {
     {"from", "uplink|QUEUE", "where it comes from (uplink)", Names::kQueue}};
 
-constexpr Key kShowKeys[] = {{"defaults", "", "with every default filled in"}};
-constexpr Key kApplyKeys[] = {{"confirm-within", "DURATION",
-                               "refused: not supported by this version yet"}};
+constexpr Argument kRollbackArguments[] = {
+    {"GENERATION", "one of `config history`; unsaid: the one before",
+     Names::kGeneration, Need::kOptional}};
+constexpr Key kShowKeys[] = {
+    {"defaults", "", "with every default filled in"},
+    {"generation", "N", "one of `config history` (the one in effect)",
+     Names::kGeneration}};
+constexpr Key kApplyKeys[] = {
+    {"confirm-within", "DURATION",
+     "goes again after this, 1s to 24h, unless `config confirm` comes"}};
 
 constexpr Verb kVerbs[] = {
     {Action::kStatus,
@@ -260,7 +267,8 @@ constexpr Verb kVerbs[] = {
      {},
      kShowKeys,
      "config show\n"
-     "config show --defaults"},
+     "config show --defaults\n"
+     "config show --generation=17"},
     {Action::kConfigCheck,
      "config",
      "check",
@@ -277,21 +285,30 @@ constexpr Verb kVerbs[] = {
      "config diff /etc/godwit/godwit.yaml"},
     {Action::kConfigApply, "config", "apply",
      "Change to this file, all of it or nothing.", kFile, kApplyKeys,
-     "config apply /etc/godwit/godwit.yaml"},
+     "config apply /etc/godwit/godwit.yaml\n"
+     "config apply new.yaml --confirm-within=60s"},
     {Action::kConfigConfirm,
      "config",
      "confirm",
-     "Refused: not supported by this version yet.",
+     "Keep what was applied with --confirm-within.",
      {},
      {},
      "config confirm"},
     {Action::kConfigRollback,
      "config",
      "rollback",
-     "Refused: not supported by this version yet. Apply the file from before.",
+     "Back to the config from before, or to another of the last 10.",
+     kRollbackArguments,
+     {},
+     "config rollback\n"
+     "config rollback 17"},
+    {Action::kConfigHistory,
+     "config",
+     "history",
+     "The configs one can go back to, and how each differs from now.",
      {},
      {},
-     "config rollback"},
+     "config history"},
     {Action::kConfigSave,
      "config",
      "save",

@@ -39,13 +39,14 @@ enum class Action {
   kConfigApply,
   kConfigConfirm,
   kConfigRollback,
+  kConfigHistory,
   kConfigSave,
   kUpgrade,
   kVersion,
 };
 
 // What stands where a value is expected, so that a shell can complete it.
-enum class Names { kNone, kService, kQueue, kUplink, kFile };
+enum class Names { kNone, kService, kQueue, kUplink, kFile, kGeneration };
 
 // --NAME=VALUE, or --NAME alone where `value` is empty. Of a `set` verb the
 // name is the path of the field in the message, as in the config file.

@@ -3,7 +3,15 @@
 
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -148,12 +156,57 @@ class Writer {
   std::string text_;
 };
 
+absl::Status Failed(const std::string& filename, const char* what) {
+  return absl::FailedPreconditionError(
+      absl::StrCat(filename, ": ", what, ": ", std::strerror(errno)));
+}
+
+// Like the file that it will replace, whose reader may be chosen with care.
+bool TakeOver(int fd, const std::string& filename) {
+  struct stat before = {};
+  if (stat(filename.c_str(), &before) != 0) return fchmod(fd, 0644) == 0;
+  return fchown(fd, before.st_uid, before.st_gid) == 0 &&
+         fchmod(fd, before.st_mode & 07777) == 0;
+}
+
+bool WriteAll(int fd, absl::string_view text) {
+  while (!text.empty()) {
+    const ssize_t wrote = write(fd, text.data(), text.size());
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote < 0) return false;
+    text.remove_prefix(static_cast<size_t>(wrote));
+  }
+  return fsync(fd) == 0;
+}
+
 }  // namespace
 
 std::string ToYaml(const api::Config& config) {
   Writer writer;
   writer.WriteMessage(config, "", "");
   return writer.Take();
+}
+
+absl::Status SaveTo(const std::string& filename, const api::Config& config) {
+  std::error_code error;
+  const std::filesystem::path found =
+      std::filesystem::canonical(filename, error);
+  const std::string target = error ? filename : found.string();
+  std::string fresh = target + ".XXXXXX";
+  const int fd = mkstemp(fresh.data());
+  if (fd < 0) return Failed(filename, "a file beside it can't be made");
+  absl::Status status;
+  if (!WriteAll(fd, ToYaml(config))) {
+    status = Failed(filename, "can't be written");
+  } else if (!TakeOver(fd, target)) {
+    status = Failed(filename, "its owner and mode can't be kept");
+  }
+  close(fd);
+  if (status.ok() && std::rename(fresh.c_str(), target.c_str()) != 0) {
+    status = Failed(filename, "can't be replaced");
+  }
+  if (!status.ok()) unlink(fresh.c_str());
+  return status;
 }
 
 }  // namespace godwit

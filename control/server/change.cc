@@ -5,6 +5,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "absl/time/clock.h"
 #include "control/intent/defaults.h"
 #include "control/intent/machine.h"
 #include "control/intent/validate.h"
@@ -268,10 +270,52 @@ absl::StatusOr<api::ChangeReply> ControlThread::Change(
   return reply;
 }
 
-absl::StatusOr<api::ChangeReply> ControlThread::ChangeTo(api::Config config) {
+absl::StatusOr<api::ChangeReply> ControlThread::Keep(const LoadedConfig& loaded,
+                                                     const std::string& how) {
+  absl::StatusOr<api::ChangeReply> reply = Change(loaded);
+  if (!reply.ok()) return reply;
+  history_.Applied({generation_, absl::Now(), how, config_});
+  Log("generation ", generation_, ": ", how);
+  return reply;
+}
+
+absl::StatusOr<api::ChangeReply> ControlThread::Apply(
+    const LoadedConfig& loaded, const std::string& how) {
+  const absl::Status free = history_.CheckNoTrial(Clock::now());
+  if (!free.ok()) return free;
+  return Keep(loaded, how);
+}
+
+absl::StatusOr<api::ChangeReply> ControlThread::Apply(api::Config config,
+                                                      const std::string& how) {
   const absl::StatusOr<LoadedConfig> loaded = CheckConfig(std::move(config));
   if (!loaded.ok()) return loaded.status();
-  return Change(*loaded);
+  return Apply(*loaded, how);
+}
+
+absl::StatusOr<api::ChangeReply> ControlThread::GoBack(const History::Entry& to,
+                                                       const std::string& how) {
+  const absl::StatusOr<LoadedConfig> loaded = CheckConfig(to.config);
+  if (!loaded.ok()) return loaded.status();
+  absl::StatusOr<api::ChangeReply> reply = Keep(*loaded, how);
+  if (reply.ok()) history_.EndTrial();
+  return reply;
+}
+
+void ControlThread::EndTrialWhenDue() {
+  if (!history_.IsDue(Clock::now())) return;
+  const uint64_t generation = history_.trial()->generation;
+  const History::Entry to = history_.trial()->back_to;
+  const absl::Status status =
+      GoBack(to, absl::StrCat("generation ", generation,
+                              " was not confirmed: back to generation ",
+                              to.generation))
+          .status();
+  if (status.ok()) return;
+  const std::string why = absl::StrReplaceAll(status.message(), {{"\n", "; "}});
+  if (!history_.RevertFailed(Clock::now(), why)) return;
+  Log("generation ", generation, " was not confirmed, but generation ",
+      to.generation, " does not come back: ", why, "; it is tried again");
 }
 
 }  // namespace godwit

@@ -3,21 +3,28 @@
 #include <rte_version.h>
 #include <unistd.h>
 
-#include <cstdio>
-#include <fstream>
+#include <algorithm>
+#include <chrono>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
 #include "control/intent/defaults.h"
 #include "control/intent/difference.h"
 #include "control/intent/machine.h"
 #include "control/intent/save.h"
 #include "control/server/control_thread.h"
+#include "control/server/log.h"
 #include "control/server/version.h"
 
 namespace godwit {
 namespace {
+
+// Time to type a word, and not so much that it is forgotten.
+constexpr std::chrono::milliseconds kShortestTrial = std::chrono::seconds(1);
+constexpr std::chrono::milliseconds kLongestTrial = std::chrono::hours(24);
 
 template <class List>
 std::string NamesOf(const List& list) {
@@ -112,7 +119,7 @@ absl::StatusOr<api::ChangeReply> ControlThread::ServiceSet(
         request.service(), {request.fields().begin(), request.fields().end()},
         *service);
     if (!copied.ok()) return copied;
-    return ChangeTo(std::move(next));
+    return Apply(std::move(next), absl::StrCat("service set ", name));
   });
 }
 
@@ -123,7 +130,8 @@ absl::StatusOr<api::ChangeReply> ControlThread::ServiceRemove(
     if (!RemoveByName(next.mutable_services(), request.name())) {
       return NoSuch("service", request.name(), config_.services());
     }
-    return ChangeTo(std::move(next));
+    return Apply(std::move(next),
+                 absl::StrCat("service remove ", request.name()));
   });
 }
 
@@ -144,7 +152,7 @@ absl::StatusOr<api::ChangeReply> ControlThread::QueueSet(
         CopyFields(request.queue(),
                    {request.fields().begin(), request.fields().end()}, *queue);
     if (!copied.ok()) return copied;
-    return ChangeTo(std::move(next));
+    return Apply(std::move(next), absl::StrCat("queue set ", name));
   });
 }
 
@@ -161,7 +169,10 @@ absl::StatusOr<api::ChangeReply> ControlThread::QueueDrain(
     } else {
       queue->set_drained(true);
     }
-    return ChangeTo(std::move(next));
+    return Apply(
+        std::move(next),
+        absl::StrCat(request.undrain() ? "queue undrain " : "queue drain ",
+                     request.name()));
   });
 }
 
@@ -172,7 +183,8 @@ absl::StatusOr<api::ChangeReply> ControlThread::QueueRemove(
     if (!RemoveByName(next.mutable_queues(), request.name())) {
       return NoSuch("queue", request.name(), config_.queues());
     }
-    return ChangeTo(std::move(next));
+    return Apply(std::move(next),
+                 absl::StrCat("queue remove ", request.name()));
   });
 }
 
@@ -184,7 +196,7 @@ absl::StatusOr<api::ChangeReply> ControlThread::EgressSet(
         request.egress(), {request.fields().begin(), request.fields().end()},
         *next.mutable_egress());
     if (!copied.ok()) return copied;
-    return ChangeTo(std::move(next));
+    return Apply(std::move(next), "egress set");
   });
 }
 
@@ -192,10 +204,18 @@ absl::StatusOr<api::ConfigShowReply> ControlThread::ConfigShow(
     const api::ConfigShowRequest& request) {
   return Do([this, request]() -> absl::StatusOr<api::ConfigShowReply> {
     api::ConfigShowReply reply;
-    const api::Config& shown = request.defaults() ? full_ : config_;
-    reply.set_text(ToYaml(shown));
-    *reply.mutable_config() = shown;
     reply.set_generation(generation_);
+    *reply.mutable_config() = request.defaults() ? full_ : config_;
+    if (request.generation() != 0) {
+      const auto kept = history_.Find(request.generation());
+      if (!kept.ok()) return kept.status();
+      reply.set_generation(kept->generation);
+      *reply.mutable_config() =
+          request.defaults()
+              ? WithMachineDefaults(WithDefaults(kept->config), ReadMachine())
+              : kept->config;
+    }
+    reply.set_text(ToYaml(reply.config()));
     return reply;
   });
 }
@@ -238,24 +258,98 @@ absl::StatusOr<api::ConfigDiffReply> ControlThread::ConfigDiff(
 
 absl::StatusOr<api::ChangeReply> ControlThread::ConfigApply(
     const api::ConfigApplyRequest& request) {
-  if (request.confirm_within_ms() != 0) {
-    return NotYet("config apply --confirm-within");
+  const std::chrono::milliseconds within(request.confirm_within_ms());
+  if (within.count() != 0 &&
+      (within < kShortestTrial || within > kLongestTrial)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "confirm-within: ", within.count(), "ms is not from 1s to 24h"));
   }
-  return Do([this, request]() -> absl::StatusOr<api::ChangeReply> {
+  return Do([this, request, within]() -> absl::StatusOr<api::ChangeReply> {
     const auto loaded = LoadConfig(request.text(), request.filename());
     if (!loaded.ok()) return loaded.status();
-    return Change(*loaded);
+    absl::StatusOr<api::ChangeReply> reply =
+        Apply(*loaded,
+              absl::StrCat("config apply ", absl::CEscape(request.filename())));
+    if (!reply.ok() || within.count() == 0) return reply;
+    const Clock::time_point now = Clock::now();
+    history_.StartTrial(now, within);
+    const History::Trial& trial = *history_.trial();
+    const std::string until =
+        absl::StrCat("back to generation ", trial.back_to.generation, " in ",
+                     SecondsLeft(now, trial.deadline), ", unless confirmed");
+    Log("generation ", generation_, ": ", until);
+    reply->set_message(absl::StrCat(reply->message(), ", ", until));
+    return reply;
   });
 }
 
 absl::StatusOr<api::ChangeReply> ControlThread::ConfigConfirm(
     const api::ConfigConfirmRequest&) {
-  return NotYet("config confirm");
+  return Do([this]() -> absl::StatusOr<api::ChangeReply> {
+    if (!history_.trial()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("generation ", generation_,
+                       " is in effect for good: nothing waits for `config "
+                       "confirm`"));
+    }
+    history_.EndTrial();
+    Log("generation ", generation_, ": confirmed");
+    api::ChangeReply reply;
+    reply.set_generation(generation_);
+    reply.set_message(
+        absl::StrCat("ok, generation ", generation_, " is confirmed"));
+    return reply;
+  });
 }
 
 absl::StatusOr<api::ChangeReply> ControlThread::ConfigRollback(
-    const api::ConfigRollbackRequest&) {
-  return NotYet("config rollback");
+    const api::ConfigRollbackRequest& request) {
+  return Do([this, request]() -> absl::StatusOr<api::ChangeReply> {
+    const absl::StatusOr<History::Entry> to =
+        request.generation() == 0 ? history_.Previous()
+                                  : history_.Find(request.generation());
+    if (!to.ok()) return to.status();
+    const std::string back =
+        absl::StrCat("back to generation ", to->generation);
+    absl::StatusOr<api::ChangeReply> reply =
+        GoBack(*to, absl::StrCat("config rollback: ", back));
+    if (reply.ok()) {
+      reply->set_message(absl::StrCat(reply->message(), ", ", back));
+    }
+    return reply;
+  });
+}
+
+void ControlThread::Fill(api::ConfigStatus& out) const {
+  out.set_last_change(history_.entries().back().how);
+  if (!history_.trial()) return;
+  const History::Trial& trial = *history_.trial();
+  out.set_unconfirmed(trial.generation);
+  out.set_back_to(trial.back_to.generation);
+  const std::chrono::duration<double> left = trial.deadline - Clock::now();
+  out.set_confirm_left_s(std::max(left.count(), 0.0));
+  out.set_revert_failed(trial.failure);
+}
+
+absl::StatusOr<api::ConfigHistoryReply> ControlThread::ConfigHistory(
+    const api::ConfigHistoryRequest&) {
+  return Do([this]() -> absl::StatusOr<api::ConfigHistoryReply> {
+    api::ConfigHistoryReply reply;
+    const auto& entries = history_.entries();
+    for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
+      api::ConfigEntry& out = *reply.add_entries();
+      out.set_generation(entry->generation);
+      out.set_when(absl::FormatTime(absl::RFC3339_sec, entry->when,
+                                    absl::UTCTimeZone()));
+      out.set_how(entry->how);
+      out.set_in_effect(entry == entries.rbegin());
+      for (const std::string& line :
+           Difference(entry->config, entries.back().config)) {
+        *out.add_changes() = line;
+      }
+    }
+    return reply;
+  });
 }
 
 absl::StatusOr<api::ChangeReply> ControlThread::Upgrade(
@@ -266,24 +360,12 @@ absl::StatusOr<api::ChangeReply> ControlThread::Upgrade(
 absl::StatusOr<api::ConfigSaveReply> ControlThread::ConfigSave(
     const api::ConfigSaveRequest&) {
   return Do([this]() -> absl::StatusOr<api::ConfigSaveReply> {
+    // A start must not bring back what is about to be taken back.
+    const absl::Status free = history_.CheckNoTrial(Clock::now());
+    if (!free.ok()) return free;
     const std::string& filename = options_.config_filename;
-    const std::string fresh = filename + ".new";
-    {
-      std::ofstream out(fresh, std::ios::trunc);
-      out << ToYaml(config_);
-      out.close();
-      if (!out) {
-        unlink(fresh.c_str());
-        return absl::FailedPreconditionError(
-            absl::StrCat(fresh, ": can't be written"));
-      }
-    }
-    // The file is the old one or the new one, never half of either.
-    if (std::rename(fresh.c_str(), filename.c_str()) != 0) {
-      unlink(fresh.c_str());
-      return absl::FailedPreconditionError(
-          absl::StrCat(filename, ": can't be replaced"));
-    }
+    const absl::Status saved = SaveTo(filename, config_);
+    if (!saved.ok()) return saved;
     api::ConfigSaveReply reply;
     reply.set_generation(generation_);
     reply.set_filename(filename);

@@ -58,7 +58,7 @@ absl::StatusOr<api::ChangeReply> ControlThread::Begin(
   });
   if (!watch.ok()) return watch.status();
   watch_ = *std::move(watch);
-  return Change(loaded);
+  return Keep(loaded, "start");
 }
 
 bool ControlThread::Step() {
@@ -74,6 +74,7 @@ bool ControlThread::Step() {
     if (stopping_ && work.empty()) return false;
   }
   for (const auto& item : work) item();
+  EndTrialWhenDue();
   if (observed) Republish("the kernel's routes or neighbours changed");
   TakeEvents();
   WatchLinks();
@@ -115,6 +116,10 @@ void ControlThread::Run(const std::function<void()>& stop_workers) {
   while (Step()) {
   }
   ready_ = false;
+  if (history_.trial()) {
+    Log("generation ", history_.trial()->generation,
+        " was not confirmed: the next start reads ", options_.config_filename);
+  }
   stop_workers();
   watch_.reset();
   loopback_.reset();

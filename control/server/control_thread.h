@@ -20,6 +20,7 @@
 #include "absl/status/statusor.h"
 #include "bpf/loopback_return.h"
 #include "control/compile/compiler.h"
+#include "control/intent/history.h"
 #include "control/intent/load.h"
 #include "control/server/device_set.h"
 #include "control/server/node.h"
@@ -97,6 +98,8 @@ class ControlThread final : public Node {
       const api::ConfigConfirmRequest&) override;
   absl::StatusOr<api::ChangeReply> ConfigRollback(
       const api::ConfigRollbackRequest&) override;
+  absl::StatusOr<api::ConfigHistoryReply> ConfigHistory(
+      const api::ConfigHistoryRequest&) override;
   absl::StatusOr<api::ConfigSaveReply> ConfigSave(
       const api::ConfigSaveRequest&) override;
   absl::StatusOr<api::ChangeReply> Upgrade(const api::UpgradeRequest&) override;
@@ -122,7 +125,19 @@ class ControlThread final : public Node {
   // One transaction: all of `loaded` is in effect when it returns OK, nothing
   // of it if not.
   absl::StatusOr<api::ChangeReply> Change(const LoadedConfig& loaded);
-  absl::StatusOr<api::ChangeReply> ChangeTo(api::Config config);
+  // The same, kept in the history under what `how` says.
+  absl::StatusOr<api::ChangeReply> Keep(const LoadedConfig& loaded,
+                                        const std::string& how);
+  // The same as an operator's wish, refused while something is on trial.
+  absl::StatusOr<api::ChangeReply> Apply(const LoadedConfig& loaded,
+                                         const std::string& how);
+  absl::StatusOr<api::ChangeReply> Apply(api::Config config,
+                                         const std::string& how);
+  // To a configuration of the history; ends a trial.
+  absl::StatusOr<api::ChangeReply> GoBack(const History::Entry& to,
+                                          const std::string& how);
+  // Takes back what nobody has confirmed in time.
+  void EndTrialWhenDue();
   // Of this machine; the warnings are the file's too.
   absl::StatusOr<std::vector<std::string>> CheckHere(
       const LoadedConfig& loaded);
@@ -152,6 +167,7 @@ class ControlThread final : public Node {
   void UpdateLiveness(const api::Config& full);
 
   // Reports.
+  void Fill(api::ConfigStatus& out) const;
   void Fill(const api::Service& service, api::ServiceStatus& out) const;
   void Fill(const api::Queue& queue, const Counts& counts,
             api::QueueStatus& out) const;
@@ -187,6 +203,7 @@ class ControlThread final : public Node {
   // Of the configuration: what the kernel or a link does republishes the
   // snapshot, and changes nothing that an operator asked for.
   uint64_t generation_ = 0;
+  History history_;
   bool ready_ = false;
   Clock::time_point started_;
   Clock::time_point next_links_{};

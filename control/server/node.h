@@ -74,6 +74,8 @@ class Node {
       const api::ConfigConfirmRequest&) = 0;
   virtual absl::StatusOr<api::ChangeReply> ConfigRollback(
       const api::ConfigRollbackRequest&) = 0;
+  virtual absl::StatusOr<api::ConfigHistoryReply> ConfigHistory(
+      const api::ConfigHistoryRequest&) = 0;
   virtual absl::StatusOr<api::ConfigSaveReply> ConfigSave(
       const api::ConfigSaveRequest&) = 0;
 

@@ -48,6 +48,7 @@ absl::StatusOr<api::StatusReply> ControlThread::Status(
         static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(
                                   Clock::now() - started_)
                                   .count()));
+    Fill(*reply.mutable_config());
     for (const api::Uplink& uplink : full_.uplinks()) {
       Fill(uplink, *counts, *reply.add_uplinks());
     }

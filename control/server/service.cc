@@ -127,6 +127,10 @@ class ControlService final : public api::Godwit::Service {
                               api::ChangeReply* reply) override {
     return Answer(node_.ConfigRollback(*request), reply);
   }
+  grpc::Status ConfigHistory(Context*, const api::ConfigHistoryRequest* request,
+                             api::ConfigHistoryReply* reply) override {
+    return Answer(node_.ConfigHistory(*request), reply);
+  }
   grpc::Status ConfigSave(Context*, const api::ConfigSaveRequest* request,
                           api::ConfigSaveReply* reply) override {
     return Answer(node_.ConfigSave(*request), reply);

@@ -272,7 +272,7 @@ def test_ports_over_the_ephemeral_range_are_warned_of_not_refused(node):
 def test_what_is_refused_beside_the_file_says_so(node):
   path = node.write(GOOD, "good.yaml")
   other = node.write(GOOD.replace("max_flows: 65536", "max_flows: 32768"), "other.yaml")
-  for words in (("config", "apply", path, "--confirm-within=60s"), ("config", "apply", other), ("upgrade",)):
+  for words in (("config", "confirm"), ("config", "apply", other), ("upgrade",)):
     code, _, err = node.raw(*words, json_output=False)
     assert code == 1 and err.startswith("refused: ") and err.count("\n") == 1, err
 

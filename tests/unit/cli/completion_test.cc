@@ -168,6 +168,8 @@ TEST_F(CompletionTest, AsksTheDaemonForNames) {
   node.queues.add_queues()->set_name("dns0");
   node.queues.add_queues()->set_name("dns1");
   node.uplinks.add_uplinks()->set_name("wan0");
+  node.history.add_entries()->set_generation(18);
+  node.history.add_entries()->set_generation(7);
   api::Control config;
   config.set_socket(scratch_ / "s");
   const auto server = ControlServer::Start(config, node);
@@ -198,6 +200,9 @@ TEST_F(CompletionTest, AsksTheDaemonForNames) {
       EXPECT_THAT(complete(With(With(Start(verb), "dns0"), "")), IsEmpty())
           << "one name is enough";
     }
+    EXPECT_THAT(complete({"config", "rollback", ""}), ElementsAre("18", "7"));
+    EXPECT_THAT(complete({"config", "show", "--generation=1"}),
+                ElementsAre("18"));
     for (const char* verb : {"list", "count", "flush"}) {
       EXPECT_THAT(complete({"flow", verb, "--service="}),
                   ElementsAre("dns", "web"));

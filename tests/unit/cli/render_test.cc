@@ -3,6 +3,7 @@
 // The exact text that people and programs see.
 #include "control/cli/render.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -13,6 +14,8 @@
 
 namespace godwit::cli {
 namespace {
+
+using ::testing::HasSubstr;
 
 template <typename Message>
 Message FromText(const std::string& text) {
@@ -67,6 +70,44 @@ TEST(RenderTest, Status) {
       "\n"
       "WORKER  CPU  BUSY   FLOWS       OF\n"
       "     0    2  12.3%      5  1048576\n");
+}
+
+TEST(RenderTest, StatusSaysWhatIsOnTrial) {
+  api::StatusReply status = SomeStatus();
+  api::ConfigStatus& config = *status.mutable_config();
+  config.set_last_change("config apply new.yaml");
+  EXPECT_THAT(Render(status),
+              HasSubstr("2001:db8:7::7\nconfig: config apply new.yaml\n\n"));
+  config.set_unconfirmed(18);
+  config.set_back_to(17);
+  config.set_confirm_left_s(40.2);
+  EXPECT_THAT(
+      Render(status),
+      HasSubstr("\nconfig: config apply new.yaml; NOT CONFIRMED: back to "
+                "generation 17 in 41s\n"));
+  config.set_confirm_left_s(0);
+  config.set_revert_failed("the device is busy");
+  EXPECT_THAT(Render(status), HasSubstr("back to generation 17 in 0; could "
+                                        "not: the device is busy\n"));
+}
+
+TEST(RenderTest, ConfigHistory) {
+  EXPECT_EQ(Render(FromText<api::ConfigHistoryReply>(R"(
+    entries { generation: 18 when: "2026-01-02T03:04:05Z" how: "service set dns"
+              in_effect: true }
+    entries { generation: 17 when: "2026-01-02T03:04:04Z" how: "start"
+              changes: "service dns: queues [dns0] -> [dns1]" }
+    entries { generation: 16 when: "2026-01-02T03:04:03Z" how: "start"
+              changes: "a" changes: "b" }
+    entries { generation: 9 when: "2026-01-02T03:04:02Z" how: "start" })")),
+            "GENERATION  WHEN                  HOW              "
+            "FROM THERE TO NOW\n"
+            "        18  2026-01-02T03:04:05Z  service set dns  in effect\n"
+            "        17  2026-01-02T03:04:04Z  start            "
+            "service dns: queues [dns0] -> [dns1]\n"
+            "        16  2026-01-02T03:04:03Z  start            2 changes\n"
+            "         9  2026-01-02T03:04:02Z  start            "
+            "nothing differs\n");
 }
 
 TEST(RenderTest, EmptyListsSaySo) {

@@ -105,6 +105,7 @@ TEST_F(RunTest, EveryVerbIsTheCallItShouldBe) {
        "\"192.0.2.53:53\" from: \"dns0\""},
       {"config show", "ConfigShow "},
       {"config show --defaults", "ConfigShow defaults: true"},
+      {"config show --generation=17", "ConfigShow generation: 17"},
       {"config check " + file(), "ConfigCheck " + file_text},
       {"config diff " + file(), "ConfigDiff " + file_text},
       {"config apply " + file(), "ConfigApply " + file_text},
@@ -112,6 +113,8 @@ TEST_F(RunTest, EveryVerbIsTheCallItShouldBe) {
        "ConfigApply " + file_text + " confirm_within_ms: 90000"},
       {"config confirm", "ConfigConfirm "},
       {"config rollback", "ConfigRollback "},
+      {"config rollback 17", "ConfigRollback generation: 17"},
+      {"config history", "ConfigHistory "},
       {"config save", "ConfigSave "},
       {"upgrade", "Upgrade "},
       {"version", "Version "}};
@@ -198,6 +201,11 @@ TEST_F(RunTest, AValueThatCantBeIsRefusedAndNotAsked) {
            {"flow list --limit=many", "limit: \"many\""},
            {"config apply --confirm-within=60 " + file(),
             "confirm-within: \"60\""},
+           {"config apply --confirm-within=0s " + file(),
+            "confirm-within: \"0s\" is not from 1s to 24h"},
+           {"config rollback before", "generation: \"before\""},
+           {"config rollback 0", "generation: \"0\""},
+           {"config show --generation=-1", "generation: \"-1\""},
            {"config apply /nonexistent.yaml",
             "/nonexistent.yaml: cannot be read: No such file"},
            {"config check " + scratch_.path(), "cannot be read"}}) {

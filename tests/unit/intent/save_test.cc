@@ -6,8 +6,12 @@
 #include <google/protobuf/util/message_differencer.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "control/api/field_text.h"
 #include "control/intent/defaults.h"
@@ -131,6 +135,66 @@ egress:
 control:
   mode: "0660"
 )");
+}
+
+class SaveToTest : public ::testing::Test {
+ protected:
+  SaveToTest() {
+    std::string name = testing::TempDir() + "save_test.XXXXXX";
+    directory_ = mkdtemp(name.data());
+    config_.mutable_node()->set_name("ams1");
+  }
+  ~SaveToTest() override { std::filesystem::remove_all(directory_); }
+
+  std::string Content(const std::string& name) const {
+    std::ifstream file(directory_ / name);
+    return std::string{std::istreambuf_iterator<char>(file), {}};
+  }
+  std::vector<std::string> Names() const {
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(directory_)) {
+      names.push_back(entry.path().filename());
+    }
+    return names;
+  }
+
+  std::filesystem::path directory_;
+  api::Config config_;
+};
+
+TEST_F(SaveToTest, KeepsTheModeAndLeavesNothingBeside) {
+  std::ofstream(directory_ / "a.yaml") << "version: 1\n";
+  std::filesystem::permissions(directory_ / "a.yaml",
+                               std::filesystem::perms{0640});
+  ASSERT_TRUE(SaveTo(directory_ / "a.yaml", config_).ok());
+  EXPECT_EQ(Content("a.yaml"), ToYaml(config_));
+  EXPECT_EQ(std::filesystem::status(directory_ / "a.yaml").permissions(),
+            std::filesystem::perms{0640});
+  EXPECT_THAT(Names(), testing::ElementsAre("a.yaml"));
+}
+
+TEST_F(SaveToTest, MakesAFileThatIsNotThere) {
+  ASSERT_TRUE(SaveTo(directory_ / "new.yaml", config_).ok());
+  EXPECT_EQ(Content("new.yaml"), ToYaml(config_));
+  EXPECT_EQ(std::filesystem::status(directory_ / "new.yaml").permissions(),
+            std::filesystem::perms{0644});
+}
+
+TEST_F(SaveToTest, WritesTheFileBehindALink) {
+  std::ofstream(directory_ / "a.yaml") << "version: 1\n";
+  std::filesystem::create_symlink("a.yaml", directory_ / "link.yaml");
+  ASSERT_TRUE(SaveTo(directory_ / "link.yaml", config_).ok());
+  EXPECT_TRUE(std::filesystem::is_symlink(directory_ / "link.yaml"));
+  EXPECT_EQ(Content("a.yaml"), ToYaml(config_));
+}
+
+TEST_F(SaveToTest, SaysWhyItCouldNot) {
+  const absl::Status status = SaveTo(directory_ / "none" / "a.yaml", config_);
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(status.message(), testing::HasSubstr("No such file"));
+  std::filesystem::create_directory(directory_ / "d");
+  EXPECT_FALSE(SaveTo(directory_ / "d", config_).ok());
+  EXPECT_THAT(Names(), testing::ElementsAre("d"));
 }
 
 }  // namespace

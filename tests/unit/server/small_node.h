@@ -37,6 +37,7 @@ class SmallNode final : public Node {
   api::ConfigShowReply config;
   api::ConfigCheckReply check;
   api::ConfigDiffReply diff;
+  api::ConfigHistoryReply history;
   api::ChangeReply change;
   api::VersionReply version;
 
@@ -141,6 +142,10 @@ class SmallNode final : public Node {
   absl::StatusOr<api::ChangeReply> ConfigRollback(
       const api::ConfigRollbackRequest& request) override {
     return Answer("ConfigRollback", request, change);
+  }
+  absl::StatusOr<api::ConfigHistoryReply> ConfigHistory(
+      const api::ConfigHistoryRequest& request) override {
+    return Answer("ConfigHistory", request, history);
   }
   absl::StatusOr<api::ConfigSaveReply> ConfigSave(
       const api::ConfigSaveRequest& request) override {
