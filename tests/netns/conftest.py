@@ -11,7 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.dont_write_bytecode = True
 
 from harness import daemon as daemon_module  # noqa: E402
-from harness import packets, world  # noqa: E402
+from harness import netns, packets, world  # noqa: E402
 
 
 def pytest_configure(config):
@@ -23,6 +23,10 @@ def known_open():
   path = pathlib.Path(__file__).resolve().parent / "known_open.txt"
   lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
   return [tuple(part.strip() for part in line.split("  ", 1)) for line in lines]
+
+
+def pytest_sessionstart():
+  netns.sweep()
 
 
 def pytest_collection_modifyitems(items):

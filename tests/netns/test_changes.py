@@ -8,6 +8,7 @@ import time
 import pytest
 from harness import packets as pk
 from harness.daemon import Refused
+from harness.netns import PATIENCE
 from harness.world import World, changed, service, standard_config
 from test_originate import comes_back, mapping
 from test_replies import leaves_translated, leaves_unchanged
@@ -124,7 +125,7 @@ def test_a_removed_queue_ends_its_flows(node, ip):
     wire.close()
     node.apply(base())
     node.attach_queue("spare0", "spare0", 9)
-    node.q["spare0"].peer = node.q["spare0"].ask("10.64.0.1", pk.V4.I1, timeout=3)
+    node.q["spare0"].peer = node.q["spare0"].ask("10.64.0.1", pk.V4.I1)
   mapping(node, "spare0", "udp", ip.I1, ip.S, 53)
 
 
@@ -218,7 +219,12 @@ class Load(threading.Thread):
 
   def lost(self):
     """{kind: how many of what was sent did not arrive}, and every mapping still the same."""
-    time.sleep(0.2)
+    end = time.monotonic() + PATIENCE
+    while (missing := self._missing()) and time.monotonic() < end:
+      time.sleep(0.1)
+    return missing
+
+  def _missing(self):
     seen = {kind: set() for kind in (b"in", b"re", b"ou", b"ba")}
     for wire in self.w.wires():
       for p in wire.packets():

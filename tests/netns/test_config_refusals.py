@@ -10,6 +10,7 @@ import subprocess
 import pytest
 from harness import daemon as gw
 from harness.netns import Netns
+from harness.world import WORKER_CPU
 
 GOOD = """\
 version: 1
@@ -56,7 +57,7 @@ egress:
   timeouts: {tcp_established: 7440s, tcp_transitory: 240s, udp: 300s, icmp: 60s}
 metrics: {listen: "127.0.0.1:9467"}
 control: {mode: "0660"}
-"""
+""".replace("cpus: [1]", f"cpus: [{WORKER_CPU}]")
 
 Case = collections.namedtuple("Case", "name old new path value")
 
@@ -86,8 +87,9 @@ CASES = [
     case("workers-negative", "workers: 1", "workers: -3", "dataplane.workers", "-3"),
     case("workers-text", "workers: 1", "workers: many", "dataplane.workers", "many"),
     case("workers-list", "workers: 1", "workers: [1]", "dataplane.workers"),
-    case("cpu-that-is-not-there", "cpus: [1]", "cpus: [4095]", "dataplane.cpus[0]", "4095"),
-    case("cpu-twice", "cpus: [1]", "cpus: [1, 1]", "dataplane.cpus[1]", "1"),
+    case("cpu-that-is-not-there", f"cpus: [{WORKER_CPU}]", "cpus: [4095]", "dataplane.cpus[0]", "4095"),
+    case("cpu-twice", f"cpus: [{WORKER_CPU}]", f"cpus: [{WORKER_CPU}, {WORKER_CPU}]",
+         "dataplane.cpus[1]", str(WORKER_CPU)),
     case("idle-unknown", "idle: adaptive", "idle: sleepy", "dataplane.idle", "sleepy"),
     case("hugepages-unknown", "hugepages: auto", "hugepages: maybe", "dataplane.hugepages", "maybe"),
     case("max-flows-zero", "max_flows: 65536", "max_flows: 0", "dataplane.max_flows", "0"),
@@ -238,7 +240,7 @@ def test_start_refuses(ns, tmp_path, c):
   path.write_text(bad)
   before = ns.links()
   done = subprocess.run(ns.enter(gw.GODWITD, "--config", path, "--socket", tmp_path / "s"), capture_output=True,
-                        text=True, timeout=20, check=False)
+                        text=True, timeout=60, check=False)
   assert done.returncode not in (0, None) and done.returncode > 0, f"exit {done.returncode}"
   assert_names(done.stderr, path, c, bad)
   assert ns.links() == before and not (tmp_path / "s").exists(), "something was left behind"
@@ -246,7 +248,7 @@ def test_start_refuses(ns, tmp_path, c):
 
 def test_start_without_a_config(ns, tmp_path):
   done = subprocess.run(ns.enter(gw.GODWITD, "--config", tmp_path / "none.yaml", "--socket", tmp_path / "s"),
-                        capture_output=True, text=True, timeout=20, check=False)
+                        capture_output=True, text=True, timeout=60, check=False)
   assert done.returncode > 0 and "none.yaml" in done.stderr
 
 
@@ -295,7 +297,7 @@ def test_ipv6_needs_an_mtu_of_1280(ns, tmp_path):
     path = tmp_path / "thin.yaml"
     path.write_text(GOOD.replace('device: "veth:wan0"', 'device: "afpacket:thin0"'))
     done = subprocess.run(ns.enter(gw.GODWITD, "--config", path, "--socket", tmp_path / "s"), capture_output=True,
-                          text=True, timeout=20, check=False)
+                          text=True, timeout=60, check=False)
     assert done.returncode > 0 and "1280" in done.stderr and "thin.yaml:" in done.stderr, done.stderr
   except subprocess.TimeoutExpired:
     raise AssertionError("started on an uplink with an MTU of 1200 and IPv6 addresses") from None

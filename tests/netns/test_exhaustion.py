@@ -67,7 +67,7 @@ def test_EXH_01_echo_ids_too(small, ip):
 def test_EXH_02_nobody_is_evicted(small, ip):
   small.flush()
   live = [mapping(small, "crawl0", "udp", ip.I1, ip.S, 53) for _ in range(64)]
-  with small.drops(2000, "nat_no_port", silent=False, timeout=4):
+  with small.drops(2000, "nat_no_port", silent=False):
     small.q["dns0"].send_all([pk.udp(ip.I2, ip.S, 2000 + i, 53) for i in range(2000)])
   for sport, p in live:
     comes_back(small, "crawl0", pk.udp(ip.S, ip.U, 53, p), ip.I1, sport)

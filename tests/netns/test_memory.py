@@ -8,7 +8,7 @@ import re
 import pytest
 from harness.daemon import Daemon, Refused
 from harness.netns import Netns
-from harness.world import changed, standard_config
+from harness.world import WORKER_CPU, changed, standard_config
 
 FREE = pathlib.Path("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages")
 
@@ -53,9 +53,9 @@ def test_nodes_that_start_together_share_the_hugepages():
 
 def test_required_hugepages_that_are_not_there_stop_the_start():
   """64 workers and 41 AF_XDP queues take some 27 GiB: no machine of a test has reserved so much."""
-  config = more(small(workers=64, cpus=[0], hugepages="required"), 40)
+  config = more(small(workers=64, cpus=[WORKER_CPU], hugepages="required"), 40)
   with nodes(1, config) as (daemon,):
-    assert daemon.process.wait(20) == 1
+    assert daemon.process.wait(60) == 1
     assert "hugepages: required, but " in daemon.log() and "MiB wanted" in daemon.log()
 
 

@@ -5,6 +5,7 @@ import time
 
 import pytest
 from harness import packets as pk
+from harness.netns import PATIENCE
 from harness.world import World, standard_config
 from test_originate import comes_back, mapping
 from test_replies import leaves_unchanged
@@ -30,7 +31,7 @@ def sent_to(w, queue_name, l3):
   return w.up.frames()[0].dst
 
 
-def until(condition, seconds=4.0):
+def until(condition, seconds=PATIENCE):
   end = time.monotonic() + seconds
   while True:
     value = condition()
@@ -83,7 +84,7 @@ def test_L2_14_an_unresolved_next_hop_is_bounded(node, ip):
   before = node.counters()
   base = node.l4port(300)
   node.q["crawl0"].send_all([pk.udp(ip.I1, nobody, base + i, 53) for i in range(300)])
-  until(lambda: sum(node.counters().drops_since(before).values()) >= 280, 5)
+  until(lambda: sum(node.counters().drops_since(before).values()) >= 280)
   time.sleep(0.5)
   assert not [p for p in node.up.packets() if p.dst == nobody], "sent to whom?"
   asked = [f for f in node.up.chatter if pk.packed(nobody) in f.raw]

@@ -253,7 +253,7 @@ def test_FLT_04_FLT_06_unsolicited_to_the_egress_range_is_silence(w, ip):
 def test_FLT_05_inbound_never_makes_a_mapping(w, ip):
   before = w.flow_count()
   n = 3000
-  with w.drops(n, "nat_filtered", timeout=4):
+  with w.drops(n, "nat_filtered"):
     w.up.send_all([pk.l4_packet("tcp" if i % 2 else "udp", ip.S, ip.U, 80, 1100 + i) for i in range(n)])
   assert w.flow_count() <= before
 

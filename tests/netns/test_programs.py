@@ -8,7 +8,7 @@ import threading
 import pytest
 from harness import packets as pk
 from harness.leaks import Allowed
-from harness.netns import Netns
+from harness.netns import PATIENCE, Netns
 from harness.wire import Wire
 from harness.world import GATEWAY_MAC, World, changed, queue, service, standard_config
 
@@ -76,7 +76,7 @@ def open_socket(ns, ip, kind, address=None, l4port=0):
   with ns.inside():
     s = socket.socket(socket.AF_INET if ip.v == 4 else socket.AF_INET6, kind)
   s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-  s.settimeout(4)
+  s.settimeout(PATIENCE)
   if address:
     s.bind((address, l4port))
   return s
@@ -93,7 +93,7 @@ def tcp_server(ns, ip, address, l4port, seen):
       while True:
         connection, peer = listener.accept()
         seen.append(peer[0])
-        connection.settimeout(4)
+        connection.settimeout(PATIENCE)
         threading.Thread(target=answer, args=(connection,), daemon=True).start()
 
   def answer(connection):
@@ -166,7 +166,7 @@ def test_ANY_07_many_at_once(town, ip):
     for t in threads:
       t.start()
     for t in threads:
-      t.join(10)
+      t.join(3 * PATIENCE)
   assert results.count(True) == 100 and set(seen) == {ip.U}
 
 

@@ -154,7 +154,7 @@ def test_L2_07_strict_drops_private_and_documentation_sources(ip):
         node.up.send(pk.udp(source, ip.VIPB, 1000, 443))
     for _ in range(3):    # resolves the queue
       node.up.send(pk.udp(PUBLIC[ip.v], ip.VIPB, 999, 443))
-    node.collect(["web0"], 1, timeout=2)
+    node.collect(["web0"], 1)
     node.deliver(pk.udp(PUBLIC[ip.v], ip.VIPB, 1000, 443), "web0")
 
 

@@ -7,6 +7,7 @@ import time
 
 import pytest
 from harness import packets as pk
+from harness.netns import PATIENCE
 from harness.world import World, changed, standard_config
 from test_originate import comes_back, established, mapping
 
@@ -63,7 +64,7 @@ def observe(kind, workers, rxqs):
       if i % 8 == 7:
         time.sleep(0.002)
     expected = len(steps)
-    end = time.monotonic() + 3
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end and w.counters()["received"] - before["received"] < expected:
       time.sleep(0.05)
     time.sleep(0.1)
@@ -100,13 +101,13 @@ def test_MAP_18_returns_reach_their_owner(many, ip):
   for round_ in range(2):
     many.reset()
     many.q["crawl0"].send_all([pk.udp(ip.I1, ip.S, base + i, 53, payload=i.to_bytes(2, "big")) for i in range(300)], 16)
-    for _, p in many.arrives("up", n=300, timeout=3):
+    for _, p in many.arrives("up", n=300):
       i = int.from_bytes(p.payload, "big")
       assert ports.setdefault(i, p.sport) == p.sport, f"flow {i} has another port in round {round_}"
   assert len(set(ports.values())) == 300
   many.reset()
   many.up.send_all([pk.udp(ip.S, ip.U, 53, p, payload=i.to_bytes(2, "big")) for i, p in ports.items()], 16)
-  back = {int.from_bytes(p.payload, "big"): p for _, p in many.arrives("crawl0", n=300, timeout=3)}
+  back = {int.from_bytes(p.payload, "big"): p for _, p in many.arrives("crawl0", n=300)}
   assert all((p.dst, p.dport) == (ip.I1, base + i) and pk.l4_ok(p.raw) for i, p in back.items())
 
 

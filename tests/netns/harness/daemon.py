@@ -28,7 +28,7 @@ class Refused(Exception):
     self.code, self.out, self.err = code, out, err
 
 
-def godwitctl(*argv, socket=None, json_output=True, timeout=15):
+def godwitctl(*argv, socket=None, json_output=True, timeout=60):
   """Returns (exit code, stdout, stderr)."""
   command = [str(GODWITCTL)]
   if socket:
@@ -42,7 +42,7 @@ def godwitctl(*argv, socket=None, json_output=True, timeout=15):
 class Daemon:
   """One godwitd in a namespace. `config` is a dict, or text that is written as it is."""
 
-  def __init__(self, ns, config, ready_within=25, wait=True, env=None, directory=None):
+  def __init__(self, ns, config, ready_within=60, wait=True, env=None, directory=None):
     self._own_directory = None if directory else tempfile.TemporaryDirectory(prefix="gwbb-")
     self.directory = pathlib.Path(directory or self._own_directory.name)
     self.ns, self.config = ns, config
@@ -76,7 +76,7 @@ class Daemon:
   def alive(self):
     return self.process.poll() is None
 
-  def wait_ready(self, within=25):
+  def wait_ready(self, within=60):
     end = time.monotonic() + within
     why = ""
     while time.monotonic() < end:
@@ -105,7 +105,7 @@ class Daemon:
     self.config = config
     return reply
 
-  def stop(self, within=8):
+  def stop(self, within=30):
     """SIGTERM, then SIGKILL if it takes too long. Returns the exit code."""
     if self.alive():
       self.process.send_signal(signal.SIGTERM)
@@ -113,9 +113,9 @@ class Daemon:
         self.process.wait(within)
       except subprocess.TimeoutExpired:
         self.process.kill()
-    return self.process.wait(5)
+    return self.process.wait(30)
 
   def close(self):
-    self.stop(within=3)
+    self.stop(within=10)
     if self._own_directory:
       self._own_directory.cleanup()

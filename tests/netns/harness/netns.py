@@ -10,15 +10,35 @@ import subprocess
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWNET = 0x40000000
 _serial = itertools.count(1)
+# Seconds for what must come: it costs them only when a test fails, and a busy machine needs some.
+PATIENCE = 10.0
 PREFIX = f"gwbb{os.getpid()}"
 
 
-def sh(*argv, check=True, timeout=20):
+def sh(*argv, check=True, timeout=60):
   """Runs a command and returns its stdout; raises with its stderr when it fails."""
-  done = subprocess.run([str(a) for a in argv], capture_output=True, text=True, timeout=timeout, check=False)
+  done = subprocess.run([str(a) for a in argv], capture_output=True, text=True, timeout=timeout, check=False,
+                        env={**os.environ, "LC_ALL": "C.UTF-8"})
   if check and done.returncode:
     raise RuntimeError(f"{' '.join(map(str, argv))}: exit {done.returncode}: {done.stderr.strip()}")
   return done.stdout
+
+
+def sweep():
+  """Removes what a run that was killed has left: its namespaces bear its process number, and ours is our own."""
+  for name in os.listdir("/run/netns") if os.path.isdir("/run/netns") else ():
+    number = name.removeprefix("gwbb").split("-")[0]
+    if name.startswith("gwbb") and number.isdecimal() and (
+        int(number) == os.getpid() or not os.path.exists(f"/proc/{number}")):
+      _remove(name)
+
+
+def _remove(name):
+  for pid in sh("ip", "netns", "pids", name, check=False).split():
+    # Only what was started inside a namespace of these tests can be here.
+    with contextlib.suppress(ProcessLookupError):
+      os.kill(int(pid), 9)
+  sh("ip", "netns", "del", name, check=False)
 
 
 class Netns:
@@ -31,11 +51,7 @@ class Netns:
     self.ip("link", "set", "lo", "up")
 
   def close(self):
-    for pid in sh("ip", "netns", "pids", self.name, check=False).split():
-      # Only what was started inside our own namespace can be here.
-      with contextlib.suppress(ProcessLookupError):
-        os.kill(int(pid), 9)
-    sh("ip", "netns", "del", self.name, check=False)
+    _remove(self.name)
 
   def ip(self, *argv, check=True):
     return sh("ip", "-n", self.name, *argv, check=check)
@@ -44,7 +60,7 @@ class Netns:
     """The argv that runs a program in here. The mounts stay as they are, unlike with `ip netns exec`."""
     return ["nsenter", f"--net={self.path}", *[str(a) for a in argv]]
 
-  def run(self, *argv, check=True, timeout=20):
+  def run(self, *argv, check=True, timeout=60):
     return sh(*self.enter(*argv), check=check, timeout=timeout)
 
   def sysctl(self, **settings):

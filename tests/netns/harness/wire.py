@@ -7,6 +7,7 @@ import struct
 import threading
 import time
 
+from harness.netns import PATIENCE
 from harness.packets import checksum, mac_bytes, packed, parse, pseudo, text
 
 _ETH_P_ALL = 0x0003
@@ -101,7 +102,7 @@ class Wire:
     with self._changed:
       return [f for f in self.seen if match is None or match(parse(f.l3))]
 
-  def wait_frames(self, match=None, n=1, timeout=1.5, chatter=False):
+  def wait_frames(self, match=None, n=1, timeout=PATIENCE, chatter=False):
     """The frames that match, as soon as there are `n` of them or when the time is over."""
     end = time.monotonic() + timeout
     taken, got = 0, []
@@ -117,7 +118,7 @@ class Wire:
           return got
         self._changed.wait(left)
 
-  def wait(self, match=None, n=1, timeout=1.5):
+  def wait(self, match=None, n=1, timeout=PATIENCE):
     return [parse(f.l3) for f in self.wait_frames(match, n, timeout)]
 
   def _read(self):
@@ -176,7 +177,7 @@ class Wire:
       if mac:
         self.send(advertisement(f.l3[48:64], f.l3[8:24], mac), dst=f.src, src=mac)
 
-  def ask(self, address, source, timeout=1.0, tries=3):
+  def ask(self, address, source, timeout=PATIENCE, tries=25):
     """ARP or ND as a host would: the MAC of `address`, or None when nobody answers."""
     target = packed(address)
     for _ in range(tries):

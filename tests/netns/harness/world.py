@@ -3,19 +3,22 @@
 
 import contextlib
 import copy
+import os
 import time
 
 from harness import packets as pk
 from harness.counters import Counters
 from harness.daemon import Daemon
 from harness.leaks import Allowed
-from harness.netns import Netns, veth
+from harness.netns import PATIENCE, Netns, veth
 from harness.wire import Wire
 
 GATEWAY_MAC = "02:00:00:00:00:01"
 GATEWAY = {pk.V4.GW: GATEWAY_MAC, pk.V6.GW: GATEWAY_MAC}
 UPLINKS = ("veth", "afpacket", "xdp")
 QUEUES = ("dns0", "dns1", "web0", "crawl0", "vip0", "deny0")
+# The second of the CPUs that we may use, as `dataplane.cpus` has it by default; the one that there is, else.
+WORKER_CPU = sorted(os.sched_getaffinity(0))[:2][-1]
 live = []    # the worlds that conftest checks after each test
 
 
@@ -42,7 +45,7 @@ def standard_config(kind="veth", queues=QUEUES, workers=1):
   services = [s for s in services if set(s["queues"]) <= set(queues)]
   return {
       "version": 1, "node": {"name": "bb", "unicast": addresses("U")},
-      "dataplane": {"cpus": [1], "workers": workers, "idle": "adaptive", "max_flows": 262144},
+      "dataplane": {"cpus": [WORKER_CPU], "workers": workers, "idle": "adaptive", "max_flows": 262144},
       "uplinks": [uplink], "queues": [{"name": q, "device": f"veth:{q}"} for q in queues], "services": services,
       "egress": {"ports": "auto", "direct": [pk.V4.direct, pk.V6.direct]}}
 
@@ -174,11 +177,11 @@ class World:
     return wire
 
   def learn_macs(self):
-    self.up.peer = self.up.ask(pk.V4.U, pk.V4.GW, timeout=3)
+    self.up.peer = self.up.ask(pk.V4.U, pk.V4.GW)
     if not self.up.peer:
       raise RuntimeError(f"nobody answers ARP for {pk.V4.U} on the uplink\n{self.daemon.log()}")
     for name, wire in self.q.items():
-      wire.peer = wire.ask("10.64.0.1", pk.V4.I1, timeout=3)
+      wire.peer = wire.ask("10.64.0.1", pk.V4.I1)
       if not wire.peer:
         raise RuntimeError(f"godwit answers no ARP on queue {name}\n{self.daemon.log()}")
 
@@ -187,18 +190,18 @@ class World:
     for family in pk.FAMILIES:
       service_address = self.config["services"][0]["addresses"][family.v == 6]
       probe = pk.echo(family.C, service_address, 7)
-      end = time.monotonic() + 5
+      end = time.monotonic() + PATIENCE
       while time.monotonic() < end:
         self.up.send(probe)
         if self.up.wait(lambda p: p.src == service_address, timeout=0.2) or self._anywhere():
           break
       else:
-        raise RuntimeError(f"no echo from {service_address} within 5 s\n{self.daemon.log()}")
+        raise RuntimeError(f"no echo from {service_address} within {PATIENCE} s\n{self.daemon.log()}")
     self._resolve_gateways()
     self._resolve_queues()
 
   def _resolve_gateways(self):
-    end = time.monotonic() + 4
+    end = time.monotonic() + PATIENCE
     wanted = set(self.config["uplinks"][0].get("gateway", []))
     while not wanted <= self.resolved() and time.monotonic() < end:
       time.sleep(0.02)
@@ -244,7 +247,7 @@ class World:
   def wire(self, where):
     return self.up if where == "up" else self.q[where]
 
-  def collect(self, places, n=1, match=None, timeout=1.5):
+  def collect(self, places, n=1, match=None, timeout=PATIENCE):
     """[(where, Packet)] once `n` arrived at any of the places together, or what there is when time is over."""
     end = time.monotonic() + timeout
     while True:
@@ -253,7 +256,7 @@ class World:
         return got
       time.sleep(0.002)
 
-  def arrives(self, *places, n=1, match=None, timeout=1.5):
+  def arrives(self, *places, n=1, match=None, timeout=PATIENCE):
     """Exactly `n` packets in these places together, and none of them in any other."""
     got = self.collect(places, n, match, timeout)
     time.sleep(0.01)
@@ -261,6 +264,18 @@ class World:
     assert len(got) == n and len(everywhere) == n, (
         f"expected {n} at {'/'.join(places)}, seen: {everywhere}; drops: {self.counters().dropped}")
     return got
+
+  def passes(self, place, before):
+    """Whether what was just sent comes out there; False once a drop counter has moved since `before` instead."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+      if self.wire(place).packets():
+        return True
+      if dropped := self.counters().drops_since(before):
+        assert sum(dropped.values()) == 1, dropped
+        return False
+      time.sleep(0.01)
+    raise AssertionError(f"neither at {place} nor dropped; drops: {self.counters().dropped}")
 
   def one(self, *places, **how):
     return self.arrives(*places, **how)[0][1]
@@ -295,7 +310,7 @@ class World:
     return Counters(self.daemon.ctl("counters"))
 
   @contextlib.contextmanager
-  def drops(self, n, *reasons, silent=True, timeout=1.5):
+  def drops(self, n, *reasons, silent=True, timeout=PATIENCE):
     """Exactly one drop counter moves, by exactly `n`; with `silent` nothing comes out anywhere."""
     self.reset()
     before = self.counters()
