@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // A memif peer that is killed under load takes nobody with it.
 //
-//   dpdk-testpmd (txonly, > 100,000 frames a second)
+//   dpdk-testpmd (txonly, as fast as it can)
 //        | memif, killed with -9 and started again
 //   our worker: rx, tx back         + another queue, polled in the same turns
 //
@@ -33,6 +33,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "dataplane/device/eal.h"
@@ -48,14 +49,12 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int kKills = 50;
-constexpr int kClientKills = 10;
-constexpr int kVhostKills = 10;
+constexpr int kClientKills = 10, kVhostKills = 10;
 // The reproduction has this many kills to crash in; seen: one to some twenty.
 constexpr int kPlainKills = 150;
-constexpr uint64_t kMinFramesPerSecond = 100'000;
+constexpr uint64_t kMinFramesPerSecond = 10'000;  // beside other work
 constexpr uint16_t kBurst = 256;
-// From the first frames to the full load.
-constexpr useconds_t kSettle_us = 100'000;
+constexpr useconds_t kSettle_us = 100'000;  // from the first to the full load
 
 rte_rcu_qsbr* qsbr = nullptr;
 void WaitForWorkers() {
@@ -107,6 +106,16 @@ int Work(void* argument) {
   return 0;
 }
 
+// The first and the last of the CPUs that we may use.
+std::pair<uint32_t, uint32_t> Cpus() {
+  cpu_set_t set = {};
+  if (sched_getaffinity(0, sizeof(set), &set) != 0) std::abort();
+  uint32_t first = 0, last = CPU_SETSIZE - 1;
+  while (!CPU_ISSET(first, &set)) ++first;
+  while (!CPU_ISSET(last, &set)) --last;
+  return {first, last};
+}
+
 bool WaitUntil(const std::function<bool()>& condition, int timeout_ms) {
   const auto end = Clock::now() + std::chrono::milliseconds(timeout_ms);
   while (Clock::now() < end) {
@@ -116,17 +125,19 @@ bool WaitUntil(const std::function<bool()>& condition, int timeout_ms) {
   return condition();
 }
 
-// A testpmd on the machine's last CPU that sends as fast as it can.
+// A testpmd on the last of our CPUs that sends as fast as it can.
 class Peer {
  public:
   explicit Peer(const std::string& vdev) {
-    const std::string cpu = std::to_string(sysconf(_SC_NPROCESSORS_ONLN) - 1);
+    const auto [first, last] = Cpus();
+    const std::string lcores =
+        "--lcores=0@" + std::to_string(first) + ",1@" + std::to_string(last);
     const std::vector<std::string> words = {// Ends with us, crash or not.
                                             "setpriv",
                                             "--pdeathsig",
                                             "KILL",
                                             "dpdk-testpmd",
-                                            "--lcores=0@0,1@" + cpu,
+                                            lcores,
                                             "--no-huge",
                                             "-m",
                                             "128",
@@ -183,8 +194,8 @@ class Node {
  public:
   Node() {
     EalOptions eal;
-    eal.worker_cpus = {0};
-    eal.control_cpus = {0};
+    eal.worker_cpus = {Cpus().first};
+    eal.control_cpus = eal.worker_cpus;
     eal.memory_mib = 256;
     eal.hugepages = EalOptions::Hugepages::kOff;
     if (!StartEal(eal).ok()) std::abort();
@@ -284,7 +295,7 @@ bool KillOnePeer(Node& node, const EthPort& port, const std::string& vdev) {
   node.FeedOther(100);
   peer.Kill();
   node.FeedOther(100);
-  return WaitUntil([&] { return !port.LinkUp(); }, 5000);
+  return WaitUntil([&] { return !port.LinkUp(); }, 10'000);
 }
 
 // One try of a client's; a server that listens but is not ready yet hangs up.
@@ -337,8 +348,7 @@ TEST(MemifCrashTest, TheGuardedServerOutlivesEveryKill) {
   EXPECT_GE(MemifGuardWaits() - waits_before, uint64_t{kKills});
   node.Publish(nullptr);
   port.reset();
-  EXPECT_TRUE(WaitUntil(
-      [&] { return node.other_received() == node.other_sent(); }, 1000));
+  WaitUntil([&] { return node.other_received() == node.other_sent(); }, 10'000);
   EXPECT_EQ(node.other_received(), node.other_sent());
   EXPECT_EQ(node.BuffersInUse(), 0U) << "buffers are lost";
 }

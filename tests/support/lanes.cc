@@ -4,6 +4,7 @@
 #include <rte_eal.h>
 #include <rte_eth_ring.h>
 #include <rte_ethdev.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -32,7 +33,7 @@ void StartOwnEal(Lanes::Pages pages) {
   const std::string prefix = "walk" + std::to_string(getpid());
   std::vector<std::string> words = {
       "walk",           "-m",          std::to_string(kMemoryMib),
-      "--no-pci",       "-l",          "0",
+      "--no-pci",       "--lcores",    "0@" + std::to_string(sched_getcpu()),
       "--no-telemetry", "--log-level", "error",
       "--file-prefix",  prefix};
   if (huge) {

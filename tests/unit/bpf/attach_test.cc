@@ -33,7 +33,7 @@ class AttachTest : public VethTest {
   }
   // The links of dead owners are freed a little later.
   static bool ComesToHaveNoProgram() {
-    for (int i = 0; i < 100 && XdpProgramId(kUplink) != 0; ++i) usleep(10'000);
+    for (int i = 0; i < 1000 && XdpProgramId(kUplink) != 0; ++i) usleep(10'000);
     return XdpProgramId(kUplink) == 0;
   }
 };
@@ -230,7 +230,7 @@ TEST_F(PinTest, OfAnInterfaceThatWasRenamedIsReplaced) {
   const absl::Status status = program->Attach(kUplink, folder_);
   ASSERT_TRUE(status.ok()) << status;
   EXPECT_NE(0U, XdpProgramId(kUplink));
-  for (int i = 0; i < 100 && XdpProgramId("old0") != 0; ++i) usleep(10'000);
+  for (int i = 0; i < 1000 && XdpProgramId("old0") != 0; ++i) usleep(10'000);
   EXPECT_EQ(0U, XdpProgramId("old0"));
 }
 

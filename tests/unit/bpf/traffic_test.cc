@@ -107,7 +107,7 @@ std::unique_ptr<XskSocket> OpenXsk(const std::string& interface_name,
                                    uint32_t rxq) {
   for (int i = 0;; ++i) {
     auto socket = std::make_unique<XskSocket>(interface_name, rxq);
-    if (socket->error() != -EBUSY || i == 100) {
+    if (socket->error() != -EBUSY || i == 1000) {
       EXPECT_EQ(0, socket->error()) << std::strerror(-socket->error());
       return socket;
     }

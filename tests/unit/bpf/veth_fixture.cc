@@ -57,19 +57,23 @@ bool PacketSocket::Receives(const Bytes& tail) const {
   const auto deadline =
       std::chrono::steady_clock::now() + std::chrono::milliseconds(300);
   pollfd wait = {fd_, POLLIN, 0};
-  while (std::chrono::steady_clock::now() < deadline) {
-    if (poll(&wait, 1, 50) <= 0) continue;
-    Bytes frame(4096);
-    sockaddr_ll from = {};
-    socklen_t from_size = sizeof(from);
-    const ssize_t size =
-        recvfrom(fd_, frame.data(), frame.size(), 0,
-                 reinterpret_cast<sockaddr*>(&from), &from_size);
-    if (size < 0 || from.sll_pkttype == PACKET_OUTGOING) continue;
-    frame.resize(static_cast<size_t>(size));
-    if (frame.size() >= tail.size() &&
-        std::equal(tail.rbegin(), tail.rend(), frame.rbegin())) {
-      return true;
+  // Once more when the time is over: what is there counts, however late.
+  for (bool late = false; !late;) {
+    late = std::chrono::steady_clock::now() >= deadline;
+    while (poll(&wait, 1, late ? 0 : 50) > 0) {
+      Bytes frame(4096);
+      sockaddr_ll from = {};
+      socklen_t from_size = sizeof(from);
+      const ssize_t size =
+          recvfrom(fd_, frame.data(), frame.size(), 0,
+                   reinterpret_cast<sockaddr*>(&from), &from_size);
+      if (size < 0) break;
+      if (from.sll_pkttype == PACKET_OUTGOING) continue;
+      frame.resize(static_cast<size_t>(size));
+      if (frame.size() >= tail.size() &&
+          std::equal(tail.rbegin(), tail.rend(), frame.rbegin())) {
+        return true;
+      }
     }
   }
   return false;

@@ -32,7 +32,7 @@ class PacketSocket {
   PacketSocket& operator=(const PacketSocket&) = delete;
   void Send(const Frame& frame);
   // The next test frame that came in, or empty after `timeout_ms`.
-  Frame Receive(int timeout_ms = 1000);
+  Frame Receive(int timeout_ms = 10000);
 
  private:
   int fd_;
@@ -70,7 +70,7 @@ class DeviceTest : public ::testing::Test {
   // Sends from a port, and receives on one: the next test frame, or empty
   // after a second.
   void Send(const EthPort& port, const Frame& frame);
-  Frame Receive(const EthPort& port, int timeout_ms = 1000);
+  Frame Receive(const EthPort& port, int timeout_ms = 10000);
 
   rte_mempool* pool_ = nullptr;
   uint32_t free_before_ = 0;

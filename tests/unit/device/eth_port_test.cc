@@ -130,7 +130,7 @@ TEST_F(DeviceTest, MemifServerAndClientCarryFramesBothWays) {
     std::unique_ptr<EthPort> client =
         OpenStarted("memif:" + path + ",role=client,id=3", Options());
     ASSERT_NE(client, nullptr) << "round " << i;
-    for (int n = 0; n < 100 && !(server->LinkUp() && client->LinkUp()); ++n) {
+    for (int n = 0; n < 1000 && !(server->LinkUp() && client->LinkUp()); ++n) {
       usleep(10'000);
     }
     ASSERT_TRUE(server->LinkUp() && client->LinkUp());
@@ -140,7 +140,7 @@ TEST_F(DeviceTest, MemifServerAndClientCarryFramesBothWays) {
     Send(*client, TestFrame(2, 1514));
     EXPECT_EQ(Receive(*server), TestFrame(2, 1514));
     client.reset();
-    for (int n = 0; n < 100 && server->LinkUp(); ++n) usleep(10'000);
+    for (int n = 0; n < 1000 && server->LinkUp(); ++n) usleep(10'000);
     EXPECT_FALSE(server->LinkUp());
   }
 }
@@ -158,11 +158,11 @@ TEST_F(DeviceTest, MemifClientConnectsWhenItsServerComes) {
         OpenStarted("memif:" + server_path, Options());
     ASSERT_NE(server, nullptr);
     EXPECT_TRUE((*client)->Start().ok());
-    for (int n = 0; n < 100 && !(*client)->LinkUp(); ++n) usleep(10'000);
+    for (int n = 0; n < 1000 && !(*client)->LinkUp(); ++n) usleep(10'000);
     EXPECT_TRUE((*client)->LinkUp());
     EXPECT_FALSE((*client)->NeedsRestart());
     server.reset();
-    for (int n = 0; n < 100 && !(*client)->NeedsRestart(); ++n) usleep(10'000);
+    for (int n = 0; n < 1000 && !(*client)->NeedsRestart(); ++n) usleep(10'000);
     EXPECT_TRUE((*client)->NeedsRestart());
     (*client)->Stop();
   }
@@ -200,7 +200,7 @@ TEST_F(DeviceTest, MemifInterfacesShareASocketByTheirIds) {
     const auto client = OpenStarted(
         "memif:" + OtherNameOf(path) + ",role=client,id=" + id, Options());
     ASSERT_NE(client, nullptr);
-    for (int n = 0; n < 100 && !client->LinkUp(); ++n) usleep(10'000);
+    for (int n = 0; n < 1000 && !client->LinkUp(); ++n) usleep(10'000);
     EXPECT_TRUE(client->LinkUp()) << id;
   }
 }
@@ -221,7 +221,7 @@ TEST_F(DeviceTest, MemifOutlivesPeersThatComeAndGoAtOnce) {
   const auto client =
       OpenStarted("memif:" + OtherNameOf(path) + ",role=client", Options());
   ASSERT_NE(client, nullptr);
-  for (int n = 0; n < 100 && !client->LinkUp(); ++n) usleep(10'000);
+  for (int n = 0; n < 1000 && !client->LinkUp(); ++n) usleep(10'000);
   EXPECT_TRUE(client->LinkUp());
 }
 
@@ -245,14 +245,14 @@ TEST_F(DeviceTest, VhostCarriesFramesToAVirtioUser) {
   std::unique_ptr<EthPort> guest =
       OpenStarted("dpdk:net_virtio_user0,path=" + path, Options());
   ASSERT_NE(guest, nullptr);
-  for (int n = 0; n < 200 && !server->LinkUp(); ++n) usleep(10'000);
+  for (int n = 0; n < 1000 && !server->LinkUp(); ++n) usleep(10'000);
   ASSERT_TRUE(server->LinkUp());
   Send(*guest, TestFrame(1));
   EXPECT_EQ(Receive(*server), TestFrame(1));
   Send(*server, TestFrame(2, 1514));
   EXPECT_EQ(Receive(*guest), TestFrame(2, 1514));
   guest.reset();
-  for (int n = 0; n < 200 && server->LinkUp(); ++n) usleep(10'000);
+  for (int n = 0; n < 1000 && server->LinkUp(); ++n) usleep(10'000);
   EXPECT_FALSE(server->LinkUp());
 }
 

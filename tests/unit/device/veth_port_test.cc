@@ -223,7 +223,7 @@ TEST_F(VethTest, IsAPacketSocketThatGetsFragmentsAsTheyWereSent) {
   for (const int number : {1, 0}) {
     far.Send(Fragment(static_cast<uint8_t>(number)));
   }
-  for (int wait_ms = 0; wait_ms < 1000 && got.size() < 2; ++wait_ms) {
+  for (int wait_ms = 0; wait_ms < 10000 && got.size() < 2; ++wait_ms) {
     rte_mbuf* buffer = nullptr;
     const EthQueue lane = port->rxqs()[0];
     if (rte_eth_rx_burst(lane.eth_port, lane.index, &buffer, 1) == 0) {

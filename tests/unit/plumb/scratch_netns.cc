@@ -8,6 +8,7 @@
 
 #include <cstdio>
 #include <cstring>
+#include <fstream>
 
 #include "absl/strings/str_cat.h"
 #include "control/plumb/netns.h"
@@ -92,6 +93,13 @@ ScratchNetns::~ScratchNetns() { RemoveNetns(name_.c_str()); }
 
 std::string ScratchNetns::Ip(const std::string& arguments) const {
   return Shell(absl::StrCat("ip -n ", name_, " ", arguments));
+}
+
+void ScratchNetns::IpBatch(const std::string& lines) const {
+  const std::string path = absl::StrCat("/tmp/", name_, ".batch");
+  std::ofstream(path) << lines;
+  Ip(absl::StrCat("-batch ", path));
+  std::remove(path.c_str());
 }
 
 std::string ScratchNetns::Exec(const std::string& command) const {

@@ -26,6 +26,8 @@ class ScratchNetns {
   const std::string& name() const { return name_; }
   // `ip -n NAME ARGUMENTS`.
   std::string Ip(const std::string& arguments) const;
+  // These lines, all run by one `ip -batch`.
+  void IpBatch(const std::string& lines) const;
   // A command with this namespace as its own.
   std::string Exec(const std::string& command) const;
   // Calls `work` in a thread inside.

