@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "control/daemon/buffers.h"
+#include "control/health/runner.h"
 #include "control/intent/defaults.h"
 #include "control/intent/load.h"
 #include "control/intent/machine.h"
@@ -136,7 +137,10 @@ absl::Status Serve(const Options& options, const LoadedConfig& loaded,
   auto set = WorkerSet::Create(set_options);
   if (!set.ok()) return set.status();
   DeviceSet device_set({workers, *pool});
-  ControlThread control({options.config, set->get(), &device_set});
+  ControlThread control({options.config,
+                         set->get(),
+                         &device_set,
+                         {"/proc/self/exe", "--run-checks"}});
   const auto begun = control.Begin(loaded);
   absl::Status status = begun.status();
   if (status.ok()) status = (*set)->Start();
@@ -189,7 +193,11 @@ int Main(int argc, char** argv) {
   app.add_option("--socket", options.socket,
                  "the control socket, in place of control.socket");
   app.set_version_flag("--version", kVersion);
+  // Not for people: the daemon starts itself with it (control/health).
+  bool run_checks = false;
+  app.add_flag("--run-checks", run_checks)->group("");
   CLI11_PARSE(app, argc, argv);
+  if (run_checks) return RunChecks(kRunnerFd);
   // Blocked here, so that every thread made later leaves them to sigwait.
   sigset_t signals;
   sigemptyset(&signals);

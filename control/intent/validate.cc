@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "control/intent/validate.h"
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "control/intent/rules/rules.h"
 
@@ -37,8 +38,20 @@ Findings RefuseNotSupportedYet(const api::Config& config) {
   constexpr absl::string_view kNotYet = "is not supported by this version yet";
   Findings findings;
   for (int i = 0; i < config.queues_size(); ++i) {
-    if (!config.queues(i).has_health()) continue;
-    findings.Error(rules::At("queues", i) + ".health", kNotYet);
+    const api::Queue& queue = config.queues(i);
+    const api::Health& health = queue.health();
+    const std::string path = rules::At("queues", i) + ".health";
+    if (absl::StartsWith(health.http(), "https://")) {
+      findings.Error(path + ".http", absl::StrCat("\"", health.http(), "\" ",
+                                                  kNotYet, ": http:// is"));
+    }
+    // Without a namespace that we know there is no way to the server but the
+    // dataplane's own.
+    if (queue.has_health() && health.exec_size() == 0 &&
+        queue.netns().empty()) {
+      findings.Error(path, absl::StrCat(kNotYet, " on a queue without netns, ",
+                                        "but for exec, which runs anywhere"));
+    }
   }
   if (config.has_announce()) findings.Error("announce", kNotYet);
   return findings;

@@ -249,6 +249,7 @@ absl::StatusOr<api::ChangeReply> ControlThread::Change(
   }
   uplinks_.merge(new_uplinks);
   queues_.merge(new_queues);
+  ConfigureHealth(next);
   UpdateLiveness(next);
   for (auto& [name, device] : uplinks_) {
     if (device->steering == nullptr) continue;

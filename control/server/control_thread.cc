@@ -25,7 +25,10 @@ constexpr auto kGatewayPatience = std::chrono::seconds(1);
 }  // namespace
 
 ControlThread::ControlThread(const Options& options)
-    : options_(options), started_(Clock::now()) {}
+    : options_(options),
+      health_(std::make_unique<RunnerProcess>(options.check_command),
+              [](const std::string& line) { Log(line); }),
+      started_(Clock::now()) {}
 
 ControlThread::~ControlThread() = default;
 
@@ -79,6 +82,7 @@ bool ControlThread::Step() {
   TakeEvents();
   WatchLinks();
   KeepNeighbours();
+  WatchHealth();
   return true;
 }
 
@@ -104,7 +108,9 @@ std::vector<std::string> ControlThread::UnresolvedGateways() const {
 void ControlThread::AwaitGateways() {
   const Clock::time_point deadline = Clock::now() + kGatewayPatience;
   std::vector<std::string> unresolved = UnresolvedGateways();
-  while (!unresolved.empty() && Clock::now() < deadline && Step()) {
+  // And until the queues that are checked have been, once.
+  while ((!unresolved.empty() || health_.AwaitsFirst()) &&
+         Clock::now() < deadline && Step()) {
     unresolved = UnresolvedGateways();
   }
   if (unresolved.empty()) return;
@@ -198,6 +204,21 @@ void ControlThread::KeepNeighbours() {
   }
 }
 
+void ControlThread::ConfigureHealth(const api::Config& full) {
+  const auto served = [this](const std::string& queue) {
+    const auto known = liveness_.find(queue);
+    return known != liveness_.end() && known->second.reachable;
+  };
+  health_.Configure(full, served, Clock::now());
+}
+
+void ControlThread::WatchHealth() {
+  const QueueHealth::News news = health_.Turn(Clock::now());
+  if (news == QueueHealth::News::kNone) return;
+  UpdateLiveness(full_);
+  if (news == QueueHealth::News::kState) Republish("a queue's health changed");
+}
+
 void ControlThread::UpdateLiveness(const api::Config& full) {
   liveness_.clear();
   for (const api::Queue& queue : full.queues()) {
@@ -209,6 +230,8 @@ void ControlThread::UpdateLiveness(const api::Config& full) {
       liveness.reason = "waits for its peer";
     } else if (!open->second->link_up) {
       liveness.reason = "no link: nobody is at the far end";
+    } else if (!health_.IsUp(queue.name())) {
+      liveness.reason = health_.ReasonOf(queue.name());
     } else {
       liveness.reachable = true;
       liveness.alive = !queue.drained();

@@ -20,6 +20,7 @@
 #include "absl/status/statusor.h"
 #include "bpf/loopback_return.h"
 #include "control/compile/compiler.h"
+#include "control/health/health.h"
 #include "control/intent/history.h"
 #include "control/intent/load.h"
 #include "control/server/device_set.h"
@@ -36,6 +37,7 @@ class ControlThread final : public Node {
     std::string config_filename;
     WorkerSet* workers = nullptr;  // outlives this
     DeviceSet* devices = nullptr;
+    std::vector<std::string> check_command;  // of RunnerProcess
   };
   explicit ControlThread(const Options& options);
   ~ControlThread() override;
@@ -44,7 +46,8 @@ class ControlThread final : public Node {
   // started then. On the thread that will Run.
   absl::StatusOr<api::ChangeReply> Begin(const LoadedConfig& loaded);
   // For the first second: until the gateways of links that are up are
-  // resolved, so that what comes next need not wait. The workers run already.
+  // resolved and queues have been checked, so that what comes next need not
+  // wait. The workers run already.
   void AwaitGateways();
   // Until Stop; then all devices are closed. The workers are stopped in
   // between by `stop_workers`.
@@ -164,6 +167,8 @@ class ControlThread final : public Node {
   void TakeEvents();
   void WatchLinks();
   void KeepNeighbours();
+  void ConfigureHealth(const api::Config& full);
+  void WatchHealth();
   void UpdateLiveness(const api::Config& full);
 
   // Reports.
@@ -194,6 +199,7 @@ class ControlThread final : public Node {
   DeviceMap queues_;
   std::unique_ptr<LoopbackReturn> loopback_;  // while `kernel` serves
   EgressPorts egress_;
+  QueueHealth health_;
   std::map<std::string, QueueLiveness> liveness_;
   std::unique_ptr<KernelWatch> watch_;
   std::shared_ptr<const Observation> observation_;

@@ -98,13 +98,13 @@ TEST(ExamplesTest, FullSaysWhatTheQueuesAre) {
   const api::Config config = LoadExample("full.yaml").config;
   ASSERT_EQ(config.queues_size(), 3);
   EXPECT_EQ(config.queues(0).netns(), "dns");
-  EXPECT_FALSE(config.queues(0).has_health());
-  const api::Health& health = config.queues(1).health();
-  EXPECT_EQ(health.tcp(), 443u);
+  const api::Health& health = config.queues(0).health();
+  EXPECT_EQ(health.dns(), "health.example");
   EXPECT_EQ(health.interval().seconds(), 1);
   EXPECT_EQ(health.timeout().nanos(), 500'000'000);
   EXPECT_EQ(health.rise(), 2u);
   EXPECT_EQ(health.fall(), 3u);
+  EXPECT_EQ(config.queues(1).health().exec(4), "443");
   EXPECT_EQ(config.queues(1).limits().flows(), 100000u);
   EXPECT_EQ(config.queues(1).limits().rate(), 20000u);
 }

@@ -203,6 +203,29 @@ TEST(LoadTest, CanRefuseWhatIsNotSupportedYet) {
           "godwit.yaml:8: announce: is not supported by this version yet"));
 }
 
+TEST(LoadTest, KnowsWhichChecksAreNotSupportedYet) {
+  LoadedConfig loaded = Load(kGoodFile);
+  api::Queue& queue = *loaded.config.mutable_queues(0);
+  queue.mutable_health()->set_tcp(53);
+  queue.clear_netns();
+  const std::string kWithoutNetns =
+      "queues[0].health: is not supported by this version yet on a queue "
+      "without netns, but for exec, which runs anywhere";
+  EXPECT_THAT(Lines(RefuseNotSupportedYet(loaded.config).errors, Source()),
+              ElementsAre(kWithoutNetns));
+  queue.set_netns("dns");
+  EXPECT_THAT(RefuseNotSupportedYet(loaded.config).errors, IsEmpty());
+  queue.mutable_health()->clear_tcp();
+  queue.mutable_health()->set_http("https://192.0.2.53/");
+  EXPECT_THAT(Lines(RefuseNotSupportedYet(loaded.config).errors, Source()),
+              ElementsAre("queues[0].health.http: \"https://192.0.2.53/\" is "
+                          "not supported by this version yet: http:// is"));
+  queue.mutable_health()->clear_http();
+  queue.mutable_health()->add_exec("/bin/true");
+  queue.clear_netns();
+  EXPECT_THAT(RefuseNotSupportedYet(loaded.config).errors, IsEmpty());
+}
+
 TEST(NearestTest, FindsTheWordWithTheFewestChanges) {
   EXPECT_EQ(Nearest("qeueus", {"uplinks", "queues", "services"}), "queues");
   EXPECT_EQ(Nearest("", {"uplinks", "vlan"}), "vlan");
