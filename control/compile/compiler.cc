@@ -291,8 +291,12 @@ absl::Status Compiler::AddNat(const CompileInput& input, Snapshot& snapshot) {
     nat->l4ports = nat_->l4ports;
     nat->icmp_ids = nat_->icmp_ids;
   } else {
-    nat->l4ports = L4PortPlan(input.egress->l4ports, input.workers);
-    nat->icmp_ids = L4PortPlan(input.egress->icmp_ids, input.workers);
+    const NatConfig none;
+    const NatConfig& before = nat_ == nullptr ? none : *nat_;
+    nat->l4ports =
+        L4PortPlan(input.egress->l4ports, input.workers, before.l4ports);
+    nat->icmp_ids =
+        L4PortPlan(input.egress->icmp_ids, input.workers, before.icmp_ids);
     plan_l4ports_ = input.egress->l4ports;
     plan_icmp_ids_ = input.egress->icmp_ids;
     ++plan_version_;

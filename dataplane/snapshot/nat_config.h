@@ -27,21 +27,50 @@ enum class Mapping : uint8_t { kPerDestination, kEndpointIndependent };
 // Which worker gives out which l4port, so that an l4port names its owner on
 // the way back. A number for TCP and UDP l4ports, another for ICMP
 // identifiers.
+//
+// A plan that follows another leaves l4ports where they were: mappings may
+// live on them, at a worker that nothing else would find (CFG-05). Those that
+// are given out no longer are still steered to who gave them out. Only where
+// a worker would have a sixteenth more than its share, what is over goes to
+// others, and mappings on that are lost.
 class L4PortPlan {
  public:
   static constexpr uint8_t kNobody = 255;
-  L4PortPlan() { owner_.fill(kNobody); }
-  // Shares `l4ports` (ascending) out over `workers` (1-254), block by block.
-  L4PortPlan(const std::vector<uint16_t>& l4ports, unsigned workers) {
+  L4PortPlan() {
     owner_.fill(kNobody);
-    const size_t count = l4ports.size();
-    for (size_t i = 0; i < count; ++i) {
-      owner_[l4ports[i]] = static_cast<uint8_t>(i * workers / count);
+    steered_.fill(kNobody);
+  }
+  // Shares `l4ports` (ascending) out over `workers` (1-254), block by block.
+  L4PortPlan(const std::vector<uint16_t>& l4ports, unsigned workers)
+      : L4PortPlan(l4ports, workers, L4PortPlan()) {}
+  // The same, after `before`, which was for as many workers.
+  L4PortPlan(const std::vector<uint16_t>& l4ports, unsigned workers,
+             const L4PortPlan& before)
+      : steered_(before.steered_) {
+    owner_.fill(kNobody);
+    const size_t share = l4ports.size() / workers;
+    std::vector<size_t> has(workers, 0);
+    size_t rest = l4ports.size();
+    for (const uint16_t l4port : l4ports) {
+      const uint8_t old = steered_[l4port];
+      if (old == kNobody || has[old] > share + share / 16) continue;
+      owner_[l4port] = old;
+      ++has[old];
+      --rest;
     }
+    std::vector<size_t> wants = Fill(has, rest);
+    unsigned worker = 0;
+    for (const uint16_t l4port : l4ports) {
+      if (owner_[l4port] != kNobody) continue;
+      while (wants[worker] == 0) ++worker;
+      owner_[l4port] = static_cast<uint8_t>(worker);
+      --wants[worker];
+    }
+    for (const uint16_t l4port : l4ports) steered_[l4port] = owner_[l4port];
   }
   bool Contains(uint16_t l4port) const { return owner_[l4port] != kNobody; }
-  // The worker that gives `l4port` out, kNobody if none does.
-  uint8_t Owner(uint16_t l4port) const { return owner_[l4port]; }
+  // The worker that gives `l4port` out, or did; kNobody if none ever has.
+  uint8_t Owner(uint16_t l4port) const { return steered_[l4port]; }
   std::vector<uint16_t> BlockOf(unsigned worker) const {
     std::vector<uint16_t> block;
     for (unsigned l4port = 0; l4port < owner_.size(); ++l4port) {
@@ -54,7 +83,28 @@ class L4PortPlan {
   friend bool operator==(const L4PortPlan&, const L4PortPlan&) = default;
 
  private:
+  // How much of `rest` each gets so that those who have least have the same,
+  // to within one.
+  static std::vector<size_t> Fill(const std::vector<size_t>& has, size_t rest) {
+    const auto below = [&has](size_t level) {
+      size_t room = 0;
+      for (const size_t own : has) room += level > own ? level - own : 0;
+      return room;
+    };
+    size_t level = 0;
+    while (below(level + 1) <= rest) ++level;
+    size_t over = rest - below(level);
+    std::vector<size_t> wants;
+    for (const size_t own : has) {
+      const bool one_more = over != 0 && own <= level;
+      if (one_more) --over;
+      wants.push_back((level > own ? level - own : 0) + (one_more ? 1 : 0));
+    }
+    return wants;
+  }
+
   std::array<uint8_t, 65536> owner_;
+  std::array<uint8_t, 65536> steered_;
 };
 
 // In ticks of 100 ms (timer_wheel.h).

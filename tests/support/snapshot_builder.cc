@@ -276,9 +276,12 @@ std::unique_ptr<Snapshot> SnapshotBuilder::Build(unsigned workers,
   AddLinks(*snapshot);
   AddServices(*snapshot);
   auto nat = std::make_shared<NatConfig>(nat_);
-  nat->l4ports = L4PortPlan(l4ports_, workers);
-  nat->icmp_ids = L4PortPlan(l4ports_, workers);
+  const NatConfig none;
+  const NatConfig& before = built_ == nullptr ? none : *built_;
+  nat->l4ports = L4PortPlan(l4ports_, workers, before.l4ports);
+  nat->icmp_ids = L4PortPlan(l4ports_, workers, before.icmp_ids);
   snapshot->nat = nat;
+  built_ = nat;
   return snapshot;
 }
 

@@ -64,7 +64,9 @@ class SnapshotBuilder {
   DeviceId device_id(std::string_view name) const;
   QueueId queue_id(std::string_view name) const;
 
-  // Lanes are left to whoever has devices (walk.h).
+  // Lanes are left to whoever has devices (walk.h). L4ports stay with the
+  // worker that the last Build gave them to, as the compiler has it: one
+  // builder is for one number of workers.
   std::unique_ptr<Snapshot> Build(unsigned workers, uint64_t generation) const;
 
  private:
@@ -87,6 +89,7 @@ class SnapshotBuilder {
   uint16_t epoch_ = 1;
   NatConfig nat_;
   std::vector<uint16_t> l4ports_;
+  mutable std::shared_ptr<const NatConfig> built_;
 };
 
 }  // namespace godwit

@@ -151,6 +151,111 @@ TEST_P(ChangeWalk, GivesEachL4PortOnceAndThenSaysSo) {
   Leave(walk, "crawl0", Udp(at.At(at.internal, 6000), at.At(at.client, 53)));
 }
 
+// Under load: packets in the same turn, some that wait for a neighbour, some
+// for a first fragment. With AddressSanitizer what has gone is not touched.
+TEST_P(ChangeWalk, Cfg04AServiceComesAndGoesUnderLoad) {
+  SnapshotBuilder with = World();
+  SnapshotBuilder without = World();
+  without.RemoveService("dns");
+  with.Unresolved("dns1");
+  Walk walk(with);
+  const std::string dns = at.At(at.dns, 53);
+  for (unsigned round = 0; round < 500; ++round) {
+    std::vector<Bytes> frames;
+    for (unsigned i = 0; i < 8; ++i) {
+      const std::string client = at.At(at.client, 4000 + i);
+      frames.push_back(Udp(client, dns).Frame());
+      frames.push_back(Tcp(client, dns).Flags("A").Frame());
+      auto pieces = Udp(client, dns).PayloadSize(600).Fragments(304);
+      frames.push_back(pieces[(round + i) % 2]);
+    }
+    walk.SendAll("wan0", frames);
+    walk.SendAll("dns0", {Udp(dns, at.At(at.client, 4000)).Frame()});
+    with.Change();
+    without.Change();
+    walk.Publish(round % 2 == 0 ? without : with);
+    for (int i = 0; i < 8 && walk.judged() != walk.generation(); ++i) {
+      walk.Wait(0);
+    }
+    EXPECT_EQ(walk.judged(), walk.generation());
+    if (round % 2 == 0) {
+      EXPECT_EQ(walk.inbound(), 0u);
+      EXPECT_EQ(QueueOf(walk, 4000), "gw0");
+    }
+    if (round % 50 == 49) walk.Wait(4);
+  }
+}
+
+// What is given out is another range now: a mapping stays what it is as long
+// as it lives, and its l4port is nobody's after that (MAP-20).
+TEST_P(ChangeWalk, Cfg05Map20AnotherRangeLeavesMappings) {
+  SnapshotBuilder world = World().EgressL4Ports(50000, 50003);
+  Walk walk(world);
+  const auto query = [this](unsigned i) {
+    return Udp(at.At(at.internal, 5000 + i), at.At(at.remote, 53));
+  };
+  std::vector<uint16_t> given;
+  for (unsigned i = 0; i < 4; ++i) {
+    Leave(walk, "crawl0", query(i));
+    given.push_back(given_);
+  }
+  walk.Publish(world.EgressL4Ports(52000, 52001).Change());
+  for (unsigned i = 0; i < 4; ++i) {
+    Leave(walk, "crawl0", query(i));
+    EXPECT_EQ(given_, given[i]);
+    EXPECT_THAT(
+        walk.Send("wan0", Udp(at.At(at.remote, 53), at.At(at.unicast, given_))),
+        ElementsAre(Arrives(
+            "crawl0",
+            Udp(at.At(at.remote, 53), at.At(at.internal, 5000 + i)).Packet())));
+  }
+  for (unsigned i = 0; i < 2; ++i) {
+    Leave(walk, "crawl0", query(10 + i));
+    EXPECT_GE(given_, 52000);
+  }
+  walk.Send("crawl0", query(12));
+  EXPECT_THAT(walk.ending(), testing::HasSubstr("nat_no_port"));
+  walk.Wait(301);
+  EXPECT_EQ(walk.mappings(), 0u);
+  for (const uint16_t l4port : given) {
+    EXPECT_THAT(
+        walk.Send("wan0", Udp(at.At(at.remote, 53), at.At(at.unicast, l4port))),
+        ElementsAre(ArrivesAt("gw0")));
+  }
+  for (unsigned i = 0; i < 2; ++i) {
+    Leave(walk, "crawl0", query(20 + i));
+    EXPECT_GE(given_, 52000);
+  }
+}
+
+// With several workers too: what comes back finds the one that has the
+// mapping, whatever is given out since (CFG-05).
+TEST_P(ChangeWalk, Cfg05AnswersFindTheirWorkerInAnotherRange) {
+  for (const auto& [low, high] : std::vector<std::pair<uint16_t, uint16_t>>{
+           {50001, 50999}, {49000, 51999}, {52000, 52999}}) {
+    SnapshotBuilder world = World();
+    Walk walk(world, {.workers = 3});
+    std::map<unsigned, uint16_t> given;
+    for (unsigned i = 0; i < 100; ++i) {
+      Leave(walk, "crawl0",
+            Udp(at.At(at.internal, 5000 + i), at.At(at.remote, 53)));
+      given[5000 + i] = given_;
+      Leave(walk, "crawl0",
+            Echo(at.internal, at.remote, static_cast<uint16_t>(5000 + i)));
+      given[i] = given_;
+    }
+    walk.Publish(world.EgressL4Ports(low, high).Change());
+    for (unsigned i = 0; i < 100; ++i) {
+      EXPECT_THAT(walk.Send("wan0", Udp(at.At(at.remote, 53),
+                                        at.At(at.unicast, given[5000 + i]))),
+                  ElementsAre(ArrivesAt("crawl0")));
+      EXPECT_THAT(walk.Send("wan0", EchoReply(at.remote, at.unicast, given[i])),
+                  ElementsAre(ArrivesAt("crawl0")));
+    }
+    EXPECT_EQ(walk.mappings(), 200u);
+  }
+}
+
 TEST_P(ChangeWalk, TakesTheUplinksTagOffAndPutsItOn) {
   SnapshotBuilder world = World();
   world.device("wan0").vlan = 100;

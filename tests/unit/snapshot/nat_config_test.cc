@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <set>
+#include <vector>
 
 namespace godwit {
 namespace {
@@ -40,6 +42,58 @@ TEST(L4PortPlanTest, EveryL4PortHasOneOwner) {
     EXPECT_FALSE(plan.Contains(60999));
     EXPECT_EQ(plan.Owner(40000), L4PortPlan::kNobody);
   }
+}
+
+// CFG-05: the kernel takes an l4port or gives one back (`ports: auto`), or an
+// operator moves the range: no other l4port changes hands.
+TEST(L4PortPlanTest, LaterPlansLeaveL4PortsWhereTheyWere) {
+  for (const unsigned workers : {1U, 2U, 3U, 7U}) {
+    auto l4ports = L4Ports(1024, 32000);
+    L4PortPlan plan(l4ports, workers);
+    std::array<uint8_t, 65536> first{};
+    for (unsigned i = 0; i < 65536; ++i) {
+      first[i] = plan.Owner(static_cast<uint16_t>(i));
+    }
+    const auto expect_steered = [&] {
+      for (unsigned i = 1024; i < 32000; ++i) {
+        ASSERT_EQ(plan.Owner(static_cast<uint16_t>(i)), first[i]) << i;
+      }
+    };
+    for (const uint16_t taken :
+         std::vector<uint16_t>{1024, 5060, 8080, 31999}) {
+      std::erase(l4ports, taken);
+      plan = L4PortPlan(l4ports, workers, plan);
+      EXPECT_FALSE(plan.Contains(taken));
+      expect_steered();
+    }
+    plan = L4PortPlan(L4Ports(1024, 32000), workers, plan);
+    EXPECT_TRUE(plan.Contains(8080));
+    expect_steered();
+    plan = L4PortPlan(L4Ports(61000, 65535), workers, plan);
+    EXPECT_FALSE(plan.Contains(8080));
+    expect_steered();
+    for (unsigned worker = 0; worker < workers; ++worker) {
+      EXPECT_NEAR(static_cast<double>(plan.BlockOf(worker).size()),
+                  4536.0 / workers, 1.0);
+    }
+  }
+}
+
+// ... but where one worker alone would have them all.
+TEST(L4PortPlanTest, LaterPlansLeaveNoWorkerWithout) {
+  L4PortPlan plan(L4Ports(1024, 16383), 4);
+  plan = L4PortPlan(L4Ports(1024, 4095), 4, plan);  // all of worker 0's
+  size_t all = 0;
+  for (unsigned worker = 0; worker < 4; ++worker) {
+    const size_t size = plan.BlockOf(worker).size();
+    EXPECT_GE(size, 768U * 15 / 16);
+    EXPECT_LE(size, 768U * 17 / 16 + 1);
+    all += size;
+    for (const uint16_t l4port : plan.BlockOf(worker)) {
+      EXPECT_EQ(plan.Owner(l4port), worker);
+    }
+  }
+  EXPECT_EQ(all, 3072U);
 }
 
 TEST(L4PortPlanTest, FewerL4PortsThanWorkers) {
