@@ -67,13 +67,13 @@ void RxAgain(rte_mbuf** mbufs, uint16_t count, const Snapshot& snapshot,
   }
 }
 
-void RxHandedOver(const Snapshot& snapshot, unsigned from, Context& context,
-                  Burst& burst) {
+uint16_t RxHandedOver(const Snapshot& snapshot, unsigned from, Context& context,
+                      Burst& burst) {
   std::array<rte_mbuf*, Burst::kMax> taken;
   const uint16_t count =
       context.handoff->Take(from, context.worker, taken.data(), Burst::kMax);
   burst.count = 0;
-  if (count == 0) return;
+  if (count == 0) return 0;
   // They may have been handed over after their giver's copy was taken.
   context.counters->CopyIfAsked(Holding(context));
   context.counters->counts.handed_in += count;
@@ -87,6 +87,7 @@ void RxHandedOver(const Snapshot& snapshot, unsigned from, Context& context,
     }
   }
   RxAgain(taken.data(), kept, snapshot, burst);
+  return count;
 }
 
 }  // namespace godwit

@@ -12,10 +12,10 @@ namespace godwit {
 // Polls one rxq; every packet of `burst` is then undecided.
 void Rx(DeviceId device, DeviceLane lane, Context& context, Burst& burst);
 
-// Takes over what worker `from` gave; kTransmit frames go straight to their
-// device's batch.
-void RxHandedOver(const Snapshot& snapshot, unsigned from, Context& context,
-                  Burst& burst);
+// Takes over what worker `from` gave, and says how many that were; kTransmit
+// frames go straight to their device's batch.
+uint16_t RxHandedOver(const Snapshot& snapshot, unsigned from, Context& context,
+                      Burst& burst);
 
 // The packets that go round once more, and those that waited.
 void RxAgain(rte_mbuf** mbufs, uint16_t count, const Snapshot& snapshot,

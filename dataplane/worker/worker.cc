@@ -70,7 +70,7 @@ void Worker::Run() {
   options_.publisher->Join(options_.index);
   uint32_t idle_turns = 0;
   while (!stop_.load(std::memory_order_acquire)) {
-    const bool idle = Turn() == 0;
+    const bool idle = Turn() == 0 && !behind_;
     turns_.store(turns() + 1, std::memory_order_relaxed);
     if (!idle) busy_turns_.store(busy_turns() + 1, std::memory_order_relaxed);
     idle_turns = idle ? idle_turns + 1 : 0;
@@ -97,8 +97,7 @@ uint32_t Worker::Turn() {
   }
   for (unsigned from = 0; from < snapshot.workers; ++from) {
     if (from == options_.index) continue;
-    RxHandedOver(snapshot, from, context_, burst_);
-    taken += burst_.count;
+    taken += RxHandedOver(snapshot, from, context_, burst_);
     Process(snapshot);
   }
   Housekeep(snapshot);
@@ -174,7 +173,8 @@ void Worker::Adopt(const Snapshot& snapshot) {
 }
 
 void Worker::Housekeep(const Snapshot& snapshot) {
-  context_.flows->Expire(context_.now, kExpireBudget);
+  behind_ =
+      context_.flows->Expire(context_.now, kExpireBudget) == kExpireBudget;
   context_.fragments.Expire(context_.now, [this](rte_mbuf* mbuf) {
     rte_pktmbuf_free(mbuf);
     options_.counters->Count(Verdict::kDropFragTimeout);

@@ -58,6 +58,9 @@ class Worker {
 
   // One round: every rxq once. Returns the packets it took in.
   uint32_t Turn();
+  // More was due than the last turn had time for: no rest yet, so that a
+  // million flows that end together are gone within the second (TMR-15).
+  bool behind() const { return behind_; }
 
   // Control thread: one command at a time; wait for `done`.
   void Give(Command* command) {
@@ -99,6 +102,7 @@ class Worker {
   uint64_t sweep_generation_ = 0;  // in which the sweep began
   uint32_t plan_version_ = UINT32_MAX;
   uint16_t epoch_ = 0;
+  bool behind_ = false;
   uint32_t sweep_ = UINT32_MAX;  // next flow to judge again; past the end: done
   uint32_t retried_ = 0;         // tick
 };

@@ -10,13 +10,16 @@
 //   - the workers counted other bytes in and out of a device than it saw, or
 //     other inbound flows of the queues together than of the tables,
 //   - a buffer is lost, or in two places,
-//   - a frame left whose length or IPv4 header sum is wrong,
+//   - a frame left whose length or IPv4 header sum is wrong, or with a word of
+//     the receive side's for the transmit side,
+//   - a counter went backwards,
 //   - an uplink was given a source that is neither a unicast nor a service
 //     address (from the kernel: link-local and unspecified pass).
 // At its end everything held must end too, and all buffers be back.
 #ifndef GODWIT_TESTS_SUPPORT_WALK_H_
 #define GODWIT_TESTS_SUPPORT_WALK_H_
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <map>
@@ -42,6 +45,7 @@ namespace godwit {
 struct Arrival {
   std::string device;
   Bytes frame;
+  size_t L3() const;  // where the IP header begins
   // From the IP header up.
   Bytes Packet() const;
   friend bool operator==(const Arrival&, const Arrival&) = default;
@@ -76,12 +80,20 @@ class Walk {
   // In a chain of buffers, cut at `cuts` (ascending offsets in the frame).
   std::vector<Arrival> SendCut(std::string_view device, const Bytes& frame,
                                const std::vector<size_t>& cuts);
+  // Buffers of the caller's own making, of Lanes' pool.
+  std::vector<Arrival> SendBuffers(std::string_view device,
+                                   const std::vector<rte_mbuf*>& buffers);
+  // So many buffers are the caller's from now on: they are not lost.
+  void CallerHolds(unsigned buffers) { callers_ = buffers; }
 
   // What the world has become; the workers see it in their next turn, which
   // they take here. What that lets out is returned.
   std::vector<Arrival> Publish(const SnapshotBuilder& world);
   // Lets time pass, then the workers take their turns.
   std::vector<Arrival> Wait(double seconds);
+
+  // Lets time pass that the workers notice with what comes next.
+  void Later(double seconds);
 
   // By name, those that are not 0, since the start. "received", "generated",
   // "held" too.
@@ -100,17 +112,23 @@ class Walk {
   // What the workers told the control side since.
   std::vector<Event> TakeEvents();
   uint64_t handed_over() const { return Sum().handed_out; }
+  // On the way to `device`.
+  uint64_t DroppedAt(std::string_view device) const;
+  // Events that found their sink full.
+  uint64_t lost_events() const;
 
  private:
+  static constexpr size_t kQueueIds = 64;
+
   void AddWorker(unsigned index, uint32_t max_flows);
   std::unique_ptr<Snapshot> Furnish(const SnapshotBuilder& world);
   DeviceId IdOf(std::string_view device) const;
   std::vector<Arrival> TakeTurns();
   void Inject(DeviceId device, rte_mbuf* mbuf);
   void Collect(std::vector<Arrival>& arrivals);
-  static void CheckHeader(const Bytes& frame);
-  void CheckSource(const Device& device, const Bytes& frame) const;
-  void CheckBooks() const;
+  static void CheckHeader(const Arrival& arrival);
+  void CheckSource(const Device& device, const Arrival& arrival) const;
+  void CheckBooks();
   void CheckDevicesAndQueues(const Counts& sum) const;
   uint64_t Held() const;
   Counts Sum() const;
@@ -123,6 +141,8 @@ class Walk {
   std::map<DeviceId, uint64_t> bytes_in_;
   std::map<DeviceId, uint64_t> bytes_out_;
   std::string ending_;
+  unsigned callers_ = 0;
+  std::array<uint64_t, kVerdicts> last_{};        // when the books were checked
   std::vector<std::span<const char>> forbidden_;  // until the turns are over
   std::vector<Device> devices_;                   // of the last snapshot
   std::shared_ptr<const NatConfig> nat_;
