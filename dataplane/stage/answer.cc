@@ -123,6 +123,16 @@ TypeAndCode TypeOf(ErrorKind kind, bool is_v4) {
   return {};
 }
 
+IpAddress AskerOf(const Meta& meta) {
+  return meta.key.side == kUplinkSide ? meta.key.remote : meta.key.local;
+}
+
+// L2-08: not even where `martians: off` lets such a source in.
+bool IsOneHost(const IpAddress& asker) {
+  return !asker.IsMulticast() && !asker.IsUnspecified() &&
+         !asker.IsLoopback() && !(asker.IsV4() && asker.V4Bytes()[0] >= 240);
+}
+
 // ICE-16: about an error, towards no one host, for a later fragment.
 bool MayAnswer(const rte_mbuf* mbuf, const Meta& meta) {
   const PacketView& view = meta.view;
@@ -130,14 +140,7 @@ bool MayAnswer(const rte_mbuf* mbuf, const Meta& meta) {
   const bool group = meta.route != Route::kLoop && (frame[0] & 1) != 0;
   if (group || !view.HasL4()) return false;
   if (IsIcmpError(view.protocol, view.l4_flags)) return false;
-  const IpAddress asker =
-      meta.key.side == kUplinkSide ? meta.key.remote : meta.key.local;
-  return !asker.IsMulticast() && !asker.IsUnspecified() &&
-         !asker.IsLoopback() && !(asker.IsV4() && asker.V4Bytes()[0] >= 240);
-}
-
-IpAddress AskerOf(const Meta& meta) {
-  return meta.key.side == kUplinkSide ? meta.key.remote : meta.key.local;
+  return IsOneHost(AskerOf(meta));
 }
 
 }  // namespace
@@ -174,11 +177,18 @@ void SendIcmpError(rte_mbuf* mbuf, const Meta& meta, ErrorKind kind,
   if (answer == nullptr) return;
   uint8_t* l3 = FrameOf(answer) + view.l3_offset;
   const uint8_t* asked = FrameOf(mbuf) + view.l3_offset;
-  if (view.is_v4) {  // ICE-19: the trigger's class of service
+  // ICE-19: the trigger's class of service, without its ECN.
+  if (view.is_v4) {
     auto* ip = reinterpret_cast<Ipv4Header*>(l3);
     ip->dscp_ecn = asked[1] & 0xfc;
     ip->checksum = 0;
     ip->checksum = Checksum(ip, sizeof(*ip));
+  } else {
+    auto* ip = reinterpret_cast<Ipv6Header*>(l3);
+    const uint32_t dscp =
+        reinterpret_cast<const Ipv6Header*>(asked)->version_class_label.host() &
+        0x0fc00000;
+    ip->version_class_label = Be32(0x60000000 | dscp);
   }
   auto* icmp = reinterpret_cast<IcmpHeader*>(l3 + l3_header);
   const TypeAndCode type = TypeOf(kind, view.is_v4);
@@ -198,9 +208,10 @@ void SendIcmpError(rte_mbuf* mbuf, const Meta& meta, ErrorKind kind,
 
 void SendReset(rte_mbuf* mbuf, const Meta& meta, Context& context) {
   const PacketView& view = meta.view;
+  // FRG-19: of a later fragment not even the flags may be read.
+  if (!MayAnswer(mbuf, meta) || (view.l4_flags & kTcpRst) != 0) return;
   const auto* asked =
       reinterpret_cast<const TcpHeader*>(FrameOf(mbuf) + view.l4_offset);
-  if ((asked->flags & kTcpRst) != 0 || !view.HasL4()) return;
   const Ends ends = {meta.key.local, meta.key.remote};
   rte_mbuf* answer =
       Start(mbuf, meta, ends, kProtoTcp, sizeof(TcpHeader), context);
@@ -229,6 +240,7 @@ void SendReset(rte_mbuf* mbuf, const Meta& meta, Context& context) {
 
 void SendEchoReply(rte_mbuf* mbuf, const Meta& meta, Context& context) {
   const PacketView& view = meta.view;
+  if (!IsOneHost(AskerOf(meta))) return;
   // A fragment is answered by a fragment: IPv6 carries what makes it one
   // along, IPv4 has it in the header.
   const bool fragment = view.fragment != FragmentKind::kWhole;

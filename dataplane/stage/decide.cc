@@ -92,6 +92,10 @@ Decision DecideFromUplink(const Snapshot& snapshot, const Meta& meta,
   }
   const ServiceAddress* at = snapshot.service_table.FindAddress(key.local);
   if (at != nullptr) {
+    // V6-07: it has no meaning on any link but the one it came from.
+    if (!key.remote.IsV4() && key.remote.IsLinkLocal()) {
+      return Drop(Verdict::kDropMartianSource);
+    }
     return DecideAtService(snapshot, meta, *at, udp_checksum_is_zero);
   }
   if (loop) return Drop(Verdict::kDropNatLoop);

@@ -140,6 +140,8 @@ Verdict AnswerNd(const Device& device, Context& context, rte_mbuf* mbuf,
   const bool solicit = type == kIcmpv6NeighborSolicit;
   const bool advert = type == kIcmpv6NeighborAdvert;
   if (!solicit && !advert) return Verdict::kConsumed;  // RS, MLD: no answer
+  // V6-09, RFC 6980 5: one that hides behind a fragment header is not heard.
+  if (meta.view.fragment_field != 0) return Verdict::kDropNdBad;
   // V6-08, RFC 4861 7.1: never from off the link, and whole.
   if (ip->hop_limit != 255) return Verdict::kDropNdHopLimit;
   if (meta.view.icmp_code != 0 || meta.view.l4_size() < 24) {

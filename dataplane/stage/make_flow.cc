@@ -185,7 +185,9 @@ void Originate(const Snapshot& snapshot, Context& context,
 void Reject(Context& context, const Decision& decision, rte_mbuf* mbuf,
             Meta& meta) {
   meta.verdict = decision.verdict;
-  if (decision.silent || !context.rejects.Take(context.now)) return;
+  // What gets no answer takes none from others.
+  if (decision.silent || !meta.view.HasL4() || IsReset(meta)) return;
+  if (!context.rejects.Take(context.now)) return;
   if (meta.view.protocol == kProtoTcp) {
     SendReset(mbuf, meta, context);
     return;

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What a link carries besides packets between two hosts, and which header
+// chains are none of ours.
+#include "tests/walks/world.h"
+
+namespace godwit {
+namespace {
+
+using ::testing::Each;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+class LinkWalk : public WalkTest {};
+GODWIT_BOTH_FAMILIES(LinkWalk);
+
+// RFC 2644, RFC 4861: nobody here turns an IP address into a link broadcast.
+TEST(LinkBroadcastWalk, L209DirectedBroadcastsGoNowhere) {
+  Walk walk(World());
+  const MacAddress all = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+  for (const char* destination : {"198.51.100.255", "255.255.255.255"}) {
+    auto packet = Udp("203.0.113.9:4000", std::string(destination) + ":7");
+    // As many have it: dropped. To our address alone: the kernel knows which
+    // of its networks has such a broadcast, or it is never valid.
+    EXPECT_THAT(walk.Send("wan0", packet), Each(ArrivesAt("gw0")));
+    EXPECT_THAT(walk.Send("wan0", packet.ToMac(all)), IsEmpty());
+    EXPECT_EQ(walk.ending(), "l2_multicast");
+  }
+  auto out = Udp("10.0.0.5:4000", "255.255.255.255:7");
+  EXPECT_THAT(walk.Send("crawl0", out), IsEmpty());
+  EXPECT_EQ(walk.ending(), "martian_dst");
+  EXPECT_THAT(walk.Send("crawl0", out.ToMac(all)), IsEmpty());
+  EXPECT_EQ(walk.ending(), "martian_dst");
+  EXPECT_EQ(walk.counters()["generated"], 0u);
+}
+
+// Anycast clients come in wherever their routes lead: no check of the reverse
+// path, not even that there is one (RFC 4786 4.4.5, RFC 3704 2).
+TEST_P(LinkWalk, L210AsksForNoReversePath) {
+  const SnapshotBuilder both = World().Uplink("wan1", "gw1");
+  SnapshotBuilder blind = both;
+  blind.NoRoutes();
+  for (const SnapshotBuilder& world : {both, blind}) {
+    Walk walk(world);
+    for (unsigned i = 0; i < 16; ++i) {
+      const auto query = Udp(at.At(at.client, 4000 + i), at.At(at.dns, 53));
+      const auto first = walk.Send("wan0", query);
+      ASSERT_THAT(first, SizeIs(1));
+      EXPECT_THAT(walk.Send("wan1", query),
+                  ElementsAre(ArrivesAt(first[0].device)));
+    }
+  }
+}
+
+// An answer may come in by another uplink than the question went out.
+TEST_P(LinkWalk, L210TakesAnswersFromAnyUplink) {
+  Walk walk(World().Uplink("wan1", "gw1"));
+  for (unsigned i = 0; i < 16; ++i) {
+    const auto out = walk.Send(
+        "crawl0", Udp(at.At(at.internal, 5000 + i), at.At(at.remote, 53)));
+    ASSERT_THAT(out, SizeIs(1));
+    const unsigned given = at.SourceL4PortOf(out[0].Packet());
+    const auto answer = Udp(at.At(at.remote, 53), at.At(at.unicast, given));
+    EXPECT_THAT(walk.Send("wan0", answer), ElementsAre(ArrivesAt("crawl0")));
+    EXPECT_THAT(walk.Send("wan1", answer), ElementsAre(ArrivesAt("crawl0")));
+  }
+}
+
+// Multicast is the kernel's to join or not; no queue ever sees it.
+TEST_P(LinkWalk, L212MulticastIsTheKernels) {
+  Walk walk(World());
+  const std::string group = at.v4 ? "224.0.0.5" : "ff02::5";
+  const MacAddress group_mac = at.v4 ? MacAddress{1, 0, 0x5e, 0, 0, 5}
+                                     : MacAddress{0x33, 0x33, 0, 0, 0, 5};
+  for (auto packet : {Ip(at.client, group, 89).PayloadSize(24),
+                      Udp(at.At(at.client, 53), at.At(group, 53)),
+                      Echo(at.client, group, 7)}) {
+    packet.ToMac(group_mac);
+    const auto out = walk.Send("wan0", packet);
+    ASSERT_THAT(out, ElementsAre(Arrives("gw0", packet.Packet())));
+    EXPECT_TRUE(std::equal(group_mac.begin(), group_mac.end(),
+                           out[0].frame.begin()));  // as it came
+    EXPECT_THAT(walk.Send("crawl0", packet), IsEmpty());
+    EXPECT_EQ(walk.ending(), "martian_dst");
+  }
+  EXPECT_EQ(walk.inbound() + walk.mappings(), 0u);
+}
+
+// RFC 8200 4.3: options of the hop-by-hop header are ignored, but for one.
+TEST(LinkHeaderWalk, V602HopByHopIsReadPastAndNoMore) {
+  Walk walk(World());
+  const auto to_service = Udp("[2001:db8:c::9]:4000", "[2001:db8:53::53]:53");
+  const auto out = Udp("[fd00::5]:5000", "[2001:db8:c::80]:53");
+  for (const auto& [device, plain] :
+       std::vector<std::pair<const char*, PacketBuilder>>{{"wan0", to_service},
+                                                          {"crawl0", out}}) {
+    // PadN, router alert, an option that nobody knows.
+    for (const char* options :
+         {"0104 00000000", "0502 0000 0100", "1e04 01020304"}) {
+      auto packet = plain;
+      packet.Extension(0, FromHex(options));
+      EXPECT_THAT(walk.Send(device, packet), SizeIs(1)) << options;
+    }
+    auto late = plain;
+    late.Extension(60).Extension(0, FromHex("0104 00000000"));
+    EXPECT_THAT(walk.Send(device, late), IsEmpty());
+    EXPECT_EQ(walk.ending(), "v6_eh_order");
+    auto jumbo = plain;
+    jumbo.Extension(0, FromHex("c204 00010000"));
+    EXPECT_THAT(walk.Send(device, jumbo), IsEmpty());
+    EXPECT_EQ(walk.ending(), "v6_jumbo");
+  }
+}
+
+// RFC 6980: a solicitation that hides behind a fragment header is not heard.
+TEST(LinkHeaderWalk, V609FragmentedDiscoveryIsIgnored) {
+  Walk walk(World());
+  auto solicit = Icmp("fd00::5", "2001:db8:53::53", 135, 0);
+  Bytes body(4);
+  Append(body, FromHex("20010db8005300000000000000000053 0101 0200000000aa"));
+  body.erase(body.begin(), body.begin() + 4);  // Icmp has the first eight bytes
+  solicit.Payload(body).Ttl(255);
+  auto whole = solicit;
+  EXPECT_THAT(walk.Send("crawl0", whole), ElementsAre(ArrivesAt("crawl0")));
+  EXPECT_EQ(walk.TakeEvents().size(), 1u);
+  for (const More more : {More::kNo, More::kYes}) {  // atomic, and a first one
+    auto hidden = solicit;
+    hidden.Fragment(0, more, 77);
+    EXPECT_THAT(walk.Send("crawl0", hidden), IsEmpty());
+    EXPECT_EQ(walk.ending(), "nd_bad");
+  }
+  EXPECT_THAT(walk.TakeEvents(), IsEmpty());
+}
+
+}  // namespace
+}  // namespace godwit
