@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Contract, "On the wire", 6: from a queue to a service of this node.
+#include <algorithm>
+
 #include "tests/walks/world.h"
 
 namespace godwit {
@@ -138,6 +140,117 @@ TEST_P(LocalWalk, NeverSendsTheUnicastAddressRound) {
       walk.Send("crawl0", Udp(at.At(at.internal, 5000), at.At(at.unicast, 9))),
       Not(Contains(ArrivesAt("wan0"))));
   EXPECT_EQ(walk.ending(), "nat_loop");
+}
+
+// Both kinds of mapping: what goes round inside is the same.
+class LocalMappingWalk
+    : public testing::TestWithParam<std::tuple<Family, Mapping>> {
+ protected:
+  const Family& at = std::get<0>(GetParam());
+  SnapshotBuilder OurWorld() const {
+    SnapshotBuilder world = World();
+    world.nat().mapping = std::get<1>(GetParam());
+    return world;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(
+    , LocalMappingWalk,
+    testing::Combine(testing::Values(V4(), V6()),
+                     testing::Values(Mapping::kPerDestination,
+                                     Mapping::kEndpointIndependent)),
+    [](const auto& param) {
+      return std::get<0>(param.param).name +
+             (std::get<1>(param.param) == Mapping::kPerDestination
+                  ? "PerDestination"
+                  : "EndpointIndependent");
+    });
+
+// RFC 5508 REQ-7: an error about what goes round has both its own addresses
+// and those that it quotes as its receiver knows them.
+TEST_P(LocalMappingWalk, Hpn02ErrorsGoRoundTranslatedInsideAndOut) {
+  Walk walk(OurWorld());
+  const uint8_t type = at.v4 ? 3 : 1;
+  const std::string here = at.At(at.internal, 5000);
+  const std::string dns = at.At(at.dns, 53);
+  const auto query = Udp(here, dns).Payload("who?");
+  const auto asked = walk.Send("crawl0", query);
+  ASSERT_EQ(asked.size(), 1u);
+  const Bytes seen = asked[0].Packet();
+  EXPECT_THAT(
+      walk.Send(asked[0].device, IcmpError(at.dns, type, 1, seen)),
+      ElementsAre(Arrives(
+          "crawl0", IcmpError(at.dns, type, 1, query.Packet()).Packet())));
+  const std::string outside = at.At(at.unicast, at.SourceL4PortOf(seen));
+  const auto reply = Udp(dns, outside).Payload("me");
+  const auto told = walk.Send(asked[0].device, reply);
+  ASSERT_THAT(told, ElementsAre(ArrivesAt("crawl0")));
+  EXPECT_THAT(
+      walk.Send("crawl0", IcmpError(at.internal, type, 1, told[0].Packet())),
+      ElementsAre(
+          Arrives(asked[0].device,
+                  IcmpError(at.unicast, type, 1, reply.Packet()).Packet())));
+}
+
+// To an l4port of the unicast address, its own or another's: whoever is
+// mapped there has not spoken to this one, so it ends, in one pass (HPN-01).
+TEST_P(LocalMappingWalk, Hpn03WhatIsMappedToItselfEndsInOnePass) {
+  Walk walk(OurWorld());
+  for (const char* queue : {"crawl0", "dns0"}) {
+    const auto out =
+        walk.Send(queue, Udp(at.At(at.internal, 5000), at.At(at.remote, 53)));
+    ASSERT_THAT(out, ElementsAre(ArrivesAt("wan0")));
+    const std::string mapped =
+        at.At(at.unicast, at.SourceL4PortOf(out[0].Packet()));
+    for (const char* sender : {"crawl0", "dns0", "mail0"}) {
+      const uint64_t received = walk.counters()["received"];
+      EXPECT_THAT(walk.Send(sender, Udp(at.At(at.internal, 5000), mapped)),
+                  IsEmpty());
+      EXPECT_EQ(walk.ending(), "nat_loop");
+      EXPECT_EQ(walk.counters()["received"], received + 1);
+    }
+  }
+  EXPECT_EQ(walk.mappings(), 2u);
+}
+
+TEST_P(LocalMappingWalk, Hpn04FragmentsGoRoundInAnyOrder) {
+  const std::string here = at.At(at.internal, 5000);
+  const std::string dns = at.At(at.dns, 53);
+  const size_t header = at.v4 ? 20 : 48;
+  std::vector<size_t> order = {0, 1, 2};
+  do {
+    Walk walk(OurWorld());
+    const auto pieces = Udp(here, dns).PayloadSize(900).Fragments(304);
+    std::map<size_t, Bytes> bodies;  // by offset
+    std::string queue;
+    const auto gather = [&](const std::vector<Arrival>& arrivals) {
+      for (const Arrival& arrival : arrivals) {
+        const Bytes piece = arrival.Packet();
+        const size_t field = at.v4 ? 6 : 42;
+        const size_t units = piece[field] * 256U + piece[field + 1];
+        bodies[at.v4 ? (units & 0x1fff) * 8 : units & 0xfff8] =
+            Bytes(piece.begin() + static_cast<ptrdiff_t>(header), piece.end());
+        queue = arrival.device;
+      }
+    };
+    const auto whole = [&bodies] {
+      Bytes all;
+      for (const auto& [offset, body] : bodies) Append(all, body);
+      return all;
+    };
+    for (const size_t i : order) gather(walk.Send("crawl0", pieces[i]));
+    ASSERT_EQ(bodies.size(), 3u) << walk.ending();
+    EXPECT_THAT(queue, StartsWith("dns"));
+    const Bytes asked = whole();
+    const std::string outside = at.At(at.unicast, asked[0] * 256U + asked[1]);
+    EXPECT_EQ(asked, Udp(outside, dns).PayloadSize(900).L4());
+    bodies.clear();
+    const std::string server = queue;
+    const auto answer = Udp(dns, outside).PayloadSize(900).Fragments(304);
+    for (const size_t i : order) gather(walk.Send(server, answer[i]));
+    ASSERT_EQ(bodies.size(), 3u) << walk.ending();
+    EXPECT_EQ(queue, "crawl0");
+    EXPECT_EQ(whole(), Udp(dns, here).PayloadSize(900).L4());
+  } while (std::next_permutation(order.begin(), order.end()));
 }
 
 TEST_P(LocalWalk, LetsNoBadSourceIn) {

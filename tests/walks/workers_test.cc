@@ -36,6 +36,7 @@ struct Story {
 class Teller {
  public:
   explicit Teller(const Walk::Options& options) : walk_(World(), options) {}
+  Walk& walk() { return walk_; }
 
   std::vector<Arrival> Send(const std::string& device,
                             const PacketBuilder& packet) {
@@ -163,6 +164,34 @@ TEST_P(WorkersWalk, DeliverHereAsOneDoes) {
 }
 TEST_P(WorkersWalk, FollowFragmentsAsOneDoes) {
   ExpectSame(at, Several(), InPieces);
+}
+
+// MAP-13: what becomes of a packet does not depend on how full the tables are,
+// up to where there is room for no more mappings.
+TEST_P(WorkersWalk, Map13DecideTheSameWhenTheyAreFull) {
+  for (const Tale tale : {InboundAndBack, OutAndBack, LocalAndBack}) {
+    std::vector<std::string> empty;
+    {
+      Teller teller(Walk::Options{});
+      tale(at, teller);
+      empty = teller.Tell().steps;
+    }
+    for (const unsigned percent : {0U, 50U, 85U}) {
+      SCOPED_TRACE(percent);
+      const unsigned workers = Several().workers;
+      Teller teller(Several());
+      // Mappings have a share that inbound flows can't take.
+      const unsigned flows = 1024 * workers * percent / 100;
+      for (unsigned i = 0; i < flows; ++i) {
+        const std::string local = at.At(at.internal, 1024 + i / 800);
+        const std::string remote = at.At(at.client, 1024 + i % 800);
+        teller.walk().Send("crawl0", Udp(local, remote));
+      }
+      ASSERT_GE(teller.walk().mappings(), flows * 9 / 10);
+      tale(at, teller);
+      EXPECT_EQ(teller.Tell().steps, empty);
+    }
+  }
 }
 
 TEST_P(WorkersWalk, KeepAnEndpointIndependentMappingTogether) {

@@ -5,6 +5,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -12,6 +14,8 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <thread>
 
 #include "dataplane/device/kernel_interface.h"
 #include "tests/unit/device/device_fixture.h"
@@ -223,6 +227,42 @@ TEST_F(DeviceTest, MemifOutlivesPeersThatComeAndGoAtOnce) {
   ASSERT_NE(client, nullptr);
   for (int n = 0; n < 1000 && !client->LinkUp(); ++n) usleep(10'000);
   EXPECT_TRUE(client->LinkUp());
+}
+
+// With frames for it in the rings: TearDown counts the buffers.
+TEST_F(DeviceTest, Mbf07AConsumerThatIsKilledReturnsItsBuffers) {
+  const std::string path = SocketPath("consumer");
+  for (const auto& [server_device, client_device] :
+       {std::pair("memif:" + path,
+                  "memif:" + OtherNameOf(path) + ",role=client"),
+        std::pair("vhost:" + path + "-v",
+                  "dpdk:net_virtio_user0,path=" + path + "-v")}) {
+    const auto server = OpenStarted(server_device, Options());
+    ASSERT_NE(server, nullptr);
+    const EthQueue txq = server->txqs().front();
+    for (int round = 0; round < 3; ++round) {
+      const std::string consumer = SelfPath() + " " + std::string(kDieWith) +
+                                   " " + client_device + " 300";
+      std::thread killed([&consumer] { Shell(consumer + "; test $? = 137"); });
+      for (int n = 0; n < 1000 && !server->LinkUp(); ++n) usleep(10'000);
+      EXPECT_TRUE(server->LinkUp()) << server_device;
+      // More than any ring holds, while it lives and after.
+      for (int n = 0; n < 1000 && server->LinkUp(); ++n) {
+        for (int i = 0; i < 50; ++i) {
+          rte_mbuf* frame = rte_pktmbuf_alloc(pool_);
+          if (frame == nullptr) break;
+          rte_pktmbuf_append(frame, 1000);
+          if (rte_eth_tx_burst(txq.eth_port, txq.index, &frame, 1) != 1) {
+            rte_pktmbuf_free(frame);
+          }
+        }
+        usleep(1000);
+      }
+      killed.join();
+      for (int n = 0; n < 500 && server->LinkUp(); ++n) usleep(10'000);
+      EXPECT_FALSE(server->LinkUp()) << server_device;
+    }
+  }
 }
 
 TEST_F(DeviceTest, VhostServerWaitsForItsPeer) {

@@ -172,8 +172,8 @@ TEST(L4portPoolTest, FailuresLeaveNothingBehind) {
   EXPECT_EQ(fixture.Fill(kOne), 2000u);
 }
 
-// The header's promise: 1.07 questions on average and few at any time, from
-// the first l4port to the last.
+// EXH-04, and the header's promise: 1.07 questions on average and few at any
+// time, from the first l4port to the last.
 TEST(L4portPoolTest, AsksFewQuestionsUpToTheLastL4port) {
   Fixture fixture(Range(1024, 65536));
   uint64_t asked = 0;
