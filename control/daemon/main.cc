@@ -30,8 +30,10 @@ namespace {
 
 // An AF_XDP socket's rings together; each has a pool of its own.
 constexpr uint64_t kXskSlots = 5 * 1024;
-// What DPDK and its drivers take beside buffers.
-constexpr uint32_t kDriversMib = 256;
+// What DPDK and its drivers take beside buffers: 8 with four devices. Where the
+// size is fixed, room for any number of them.
+constexpr uint32_t kDriversMib = 32;
+constexpr uint32_t kSpareDriversMib = 256 - kDriversMib;
 
 struct Options {
   std::string config = "/etc/godwit/godwit.yaml";
@@ -105,15 +107,19 @@ absl::StatusOr<rte_mempool*> StartMemory(const api::Config& config,
   pool.name = "godwit";
   pool.count = MbufCount(needs.ring_slots + spare.ring_slots, workers);
   pool.meta_size = sizeof(PacketTag);
-  const uint32_t xsk_pool = MbufPoolMib(MbufCount(kXskSlots, workers + 1),
-                                        pool.meta_size, pool.data_room);
+  const auto mib_of = [&pool](uint32_t count, bool paged) {
+    return MbufPoolMib(count, pool.meta_size, pool.data_room, paged);
+  };
+  const uint32_t xsk_pool =
+      mib_of(MbufCount(kXskSlots, workers + 1), /*paged=*/true);
+  const uint32_t shared_pool = mib_of(pool.count, /*paged=*/false);
   const uint64_t handoff =
       uint64_t{workers} * workers * Handoff::kRingSize * sizeof(rte_mbuf*) >>
       20;
-  eal.memory_mib = kDriversMib + static_cast<uint32_t>(handoff) +
-                   MbufPoolMib(pool.count, pool.meta_size, pool.data_room) +
+  eal.memory_mib = kDriversMib + static_cast<uint32_t>(handoff) + shared_pool +
                    needs.xsk_sockets * xsk_pool;
-  eal.spare_mib = spare.xsk_sockets * xsk_pool;
+  eal.spare_mib = kSpareDriversMib + mib_of(pool.count, /*paged=*/true) -
+                  shared_pool + spare.xsk_sockets * xsk_pool;
   const auto mode = StartEal(eal);
   if (!mode.ok()) return mode.status();
   Log(mode->note);

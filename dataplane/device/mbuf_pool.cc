@@ -4,6 +4,7 @@
 #include <absl/status/status.h>
 #include <absl/strings/str_cat.h>
 #include <linux/bpf.h>
+#include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_mbuf.h>
 #include <rte_mbuf_pool_ops.h>
@@ -74,10 +75,11 @@ absl::StatusOr<rte_mempool*> CreateMbufPool(const MbufPoolOptions& options) {
                           options.meta_size, options.data_room,
                           options.numa < 0 ? SOCKET_ID_ANY : options.numa);
   if (pool == nullptr) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("pool ", options.name, ": no ", count, " buffers (",
-                     MbufPoolMib(count, options.meta_size, options.data_room),
-                     " MiB): ", rte_strerror(rte_errno)));
+    const bool paged = options.paged || rte_eal_has_hugepages() == 0;
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "pool ", options.name, ": no ", count, " buffers (",
+        MbufPoolMib(count, options.meta_size, options.data_room, paged),
+        " MiB): ", rte_strerror(rte_errno)));
   }
   return pool;
 }
@@ -91,13 +93,13 @@ uint32_t MbufCount(uint64_t ring_slots, uint32_t workers) {
       std::clamp<uint64_t>(wanted, kMinCount, uint64_t{1} << 24));
 }
 
-uint32_t MbufPoolMib(uint32_t count, uint16_t meta_size, uint16_t data_room) {
-  const uint32_t object = rte_mempool_calc_obj_size(
+uint32_t MbufPoolMib(uint32_t count, uint16_t meta_size, uint16_t data_room,
+                     bool paged) {
+  uint32_t object = rte_mempool_calc_obj_size(
       static_cast<uint32_t>(sizeof(rte_mbuf)) + meta_size + data_room, 0,
       nullptr);
-  // Without hugepages no object crosses a page.
-  const uint64_t bytes =
-      uint64_t{count} * (std::max(object, kPage) + sizeof(void*));
+  if (paged) object = std::max(object, kPage);
+  const uint64_t bytes = uint64_t{count} * (object + sizeof(void*));
   return static_cast<uint32_t>((bytes >> 20) + 1);
 }
 

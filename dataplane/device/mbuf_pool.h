@@ -37,8 +37,10 @@ void FreeMbufPool(rte_mempool* pool);
 uint32_t MbufCount(uint64_t ring_slots, uint32_t workers);
 
 // What `count` buffers of this make take, in MiB, rounded up: for
-// EalOptions::memory_mib.
-uint32_t MbufPoolMib(uint32_t count, uint16_t meta_size, uint16_t data_room);
+// EalOptions::memory_mib. `paged`: for AF_XDP, or without hugepages, when no
+// buffer crosses a page of 4 KiB.
+uint32_t MbufPoolMib(uint32_t count, uint16_t meta_size, uint16_t data_room,
+                     bool paged);
 
 // Empty if AF_XDP can take its frames straight from `pool`, else why not: one
 // contiguous piece, and a buffer with everything around it within a page.
