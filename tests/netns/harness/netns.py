@@ -49,6 +49,9 @@ class Netns:
     self.path = f"/run/netns/{self.name}"
     sh("ip", "netns", "add", self.name)
     self.ip("link", "set", "lo", "up")
+    # These a new namespace has from the machine's own; as a kernel comes they are all 0.
+    self.sysctl(**{f"net__ipv4__conf__{which}__{key}": 0 for which in ("all", "default", "lo")
+                   for key in ("rp_filter", "arp_ignore", "arp_announce", "accept_local", "forwarding")})
 
   def close(self):
     _remove(self.name)
