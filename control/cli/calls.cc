@@ -195,6 +195,17 @@ absl::StatusOr<Answer> ConfigRollback(const Command& command, Client& client) {
   return Ask(command, client, &Stub::ConfigRollback, request, kChangePatience);
 }
 
+absl::StatusOr<Answer> QueueDrain(const Command& command, Client& client) {
+  api::QueueDrainRequest request;
+  const auto deadline = command.keys.find("deadline");
+  if (deadline != command.keys.end()) {
+    const absl::StatusOr<int64_t> time_ms = ReadDeadline(deadline->second);
+    if (!time_ms.ok()) return time_ms.status();
+    request.set_deadline_ms(*time_ms);
+  }
+  return ChangeByName(command, client, &Stub::QueueDrain, request);
+}
+
 absl::StatusOr<Answer> QueueUndrain(const Command& command, Client& client) {
   api::QueueDrainRequest request;
   request.set_undrain(true);
@@ -255,10 +266,7 @@ constexpr Call kCalls[] = {
                    &api::QueueListReply::queues);
      }},
     {Action::kQueueSet, QueueSet},
-    {Action::kQueueDrain,
-     [](const Command& command, Client& client) {
-       return ChangeByName(command, client, &Stub::QueueDrain);
-     }},
+    {Action::kQueueDrain, QueueDrain},
     {Action::kQueueUndrain, QueueUndrain},
     {Action::kQueueRemove,
      [](const Command& command, Client& client) {

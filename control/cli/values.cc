@@ -36,17 +36,31 @@ absl::StatusOr<uint64_t> ReadGeneration(const std::string& text) {
       "generation: \"", text, "\" is not a whole number from 1 up"));
 }
 
-absl::StatusOr<int64_t> ReadTrial(const std::string& text) {
+namespace {
+
+// Positive, in milliseconds; other bounds are the daemon's.
+absl::StatusOr<int64_t> ReadPositive(const char* key, const std::string& text,
+                                     const char* allowed) {
   const auto duration = ParseDuration(text);
   if (!duration.ok()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("confirm-within: ", duration.status().message()));
+        absl::StrCat(key, ": ", duration.status().message()));
   }
-  const int64_t trial_ms =
+  const int64_t time_ms =
       duration->seconds() * 1000 + duration->nanos() / 1'000'000;
-  if (trial_ms > 0) return trial_ms;
+  if (time_ms > 0) return time_ms;
   return absl::InvalidArgumentError(
-      absl::StrCat("confirm-within: \"", text, "\" is not from 1s to 24h"));
+      absl::StrCat(key, ": \"", text, "\" is not ", allowed));
+}
+
+}  // namespace
+
+absl::StatusOr<int64_t> ReadTrial(const std::string& text) {
+  return ReadPositive("confirm-within", text, "from 1s to 24h");
+}
+
+absl::StatusOr<int64_t> ReadDeadline(const std::string& text) {
+  return ReadPositive("deadline", text, "from 1s to 24h");
 }
 
 }  // namespace godwit::cli

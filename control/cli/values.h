@@ -21,6 +21,9 @@ absl::StatusOr<uint64_t> ReadGeneration(const std::string& text);
 // the daemon that it is not on trial; the other bounds are the daemon's.
 absl::StatusOr<int64_t> ReadTrial(const std::string& text);
 
+// When a drain is over, in milliseconds. Never 0, which would say never.
+absl::StatusOr<int64_t> ReadDeadline(const std::string& text);
+
 }  // namespace godwit::cli
 
 #endif  // GODWIT_CONTROL_CLI_VALUES_H_

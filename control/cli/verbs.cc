@@ -92,6 +92,9 @@ constexpr Key kShowKeys[] = {
     {"defaults", "", "with every default filled in"},
     {"generation", "N", "one of `config history` (the one in effect)",
      Names::kGeneration}};
+constexpr Key kDrainKeys[] = {
+    {"deadline", "DURATION",
+     "inbound flows it still has then go to other queues, 1s to 24h"}};
 constexpr Key kApplyKeys[] = {
     {"confirm-within", "DURATION",
      "goes again after this, 1s to 24h, unless `config confirm` comes"}};
@@ -157,13 +160,11 @@ constexpr Verb kVerbs[] = {
      "queue set dns0 --device=veth:dns0 --netns=dns\n"
      "queue set dns0 --limits.flows=100000 --limits.rate=20000\n"
      "queue set cdn0 --device=vhost:/run/godwit/cdn0.sock --mtu=1500"},
-    {Action::kQueueDrain,
-     "queue",
-     "drain",
-     "No new inbound flows; those it has go on to their end.",
-     kQueue,
-     {},
-     "queue drain dns0"},
+    {Action::kQueueDrain, "queue", "drain",
+     "No new inbound flows; those it has go on to their end, or to a deadline.",
+     kQueue, kDrainKeys,
+     "queue drain dns0\n"
+     "queue drain dns0 --deadline=10m"},
     {Action::kQueueUndrain,
      "queue",
      "undrain",

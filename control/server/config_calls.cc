@@ -158,7 +158,10 @@ absl::StatusOr<api::ChangeReply> ControlThread::QueueSet(
 
 absl::StatusOr<api::ChangeReply> ControlThread::QueueDrain(
     const api::QueueDrainRequest& request) {
-  return Do([this, request]() -> absl::StatusOr<api::ChangeReply> {
+  const std::chrono::milliseconds within(request.deadline_ms());
+  const absl::Status allowed = Drains::Check(within);
+  if (!allowed.ok()) return allowed;
+  return Do([this, request, within]() -> absl::StatusOr<api::ChangeReply> {
     api::Config next = config_;
     api::Queue* queue = FindByName(next.mutable_queues(), request.name());
     if (queue == nullptr) {
@@ -169,10 +172,15 @@ absl::StatusOr<api::ChangeReply> ControlThread::QueueDrain(
     } else {
       queue->set_drained(true);
     }
-    return Apply(
+    auto reply = Apply(
         std::move(next),
         absl::StrCat(request.undrain() ? "queue undrain " : "queue drain ",
                      request.name()));
+    if (reply.ok() && drains_.Set(request.name(), within, Clock::now())) {
+      UpdateLiveness(full_);
+      Republish("a drain begins anew");
+    }
+    return reply;
   });
 }
 

@@ -83,6 +83,7 @@ bool ControlThread::Step() {
   WatchLinks();
   KeepNeighbours();
   WatchHealth();
+  EndDrains();
   return true;
 }
 
@@ -219,7 +220,20 @@ void ControlThread::WatchHealth() {
   if (news == QueueHealth::News::kState) Republish("a queue's health changed");
 }
 
+void ControlThread::EndDrains() {
+  const std::vector<std::string> over = drains_.Turn(Clock::now());
+  if (over.empty()) return;
+  Log("drained, and the deadline has come: ", absl::StrJoin(over, ", "));
+  UpdateLiveness(full_);
+  Republish("a drain is over");
+}
+
 void ControlThread::UpdateLiveness(const api::Config& full) {
+  std::set<std::string> drained;
+  for (const api::Queue& queue : full.queues()) {
+    if (queue.drained()) drained.insert(queue.name());
+  }
+  drains_.KeepOnly(drained);
   liveness_.clear();
   for (const api::Queue& queue : full.queues()) {
     QueueLiveness& liveness = liveness_[queue.name()];
@@ -233,7 +247,7 @@ void ControlThread::UpdateLiveness(const api::Config& full) {
     } else if (!health_.IsUp(queue.name())) {
       liveness.reason = health_.ReasonOf(queue.name());
     } else {
-      liveness.reachable = true;
+      liveness.reachable = !drains_.IsOver(queue.name());
       liveness.alive = !queue.drained();
     }
     liveness.drained = queue.drained();

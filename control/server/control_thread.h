@@ -20,6 +20,7 @@
 #include "absl/status/statusor.h"
 #include "bpf/loopback_return.h"
 #include "control/compile/compiler.h"
+#include "control/health/drains.h"
 #include "control/health/health.h"
 #include "control/intent/history.h"
 #include "control/intent/load.h"
@@ -169,6 +170,8 @@ class ControlThread final : public Node {
   void KeepNeighbours();
   void ConfigureHealth(const api::Config& full);
   void WatchHealth();
+  // Steers what drained queues still have, when their deadline has come.
+  void EndDrains();
   void UpdateLiveness(const api::Config& full);
 
   // Reports.
@@ -200,6 +203,7 @@ class ControlThread final : public Node {
   std::unique_ptr<LoopbackReturn> loopback_;  // while `kernel` serves
   EgressPorts egress_;
   QueueHealth health_;
+  Drains drains_;
   std::map<std::string, QueueLiveness> liveness_;
   std::unique_ptr<KernelWatch> watch_;
   std::shared_ptr<const Observation> observation_;

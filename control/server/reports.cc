@@ -149,6 +149,8 @@ void ControlThread::Fill(const api::Queue& queue, const Counts& counts,
   if (!alive && liveness != liveness_.end()) {
     out.set_reason(liveness->second.reason);
   }
+  if (out.reason().empty())
+    out.set_reason(drains_.TextOf(queue.name(), Clock::now()));
   const auto open = queues_.find(queue.name());
   if (open == queues_.end()) return;
   const OpenDevice& device = *open->second;

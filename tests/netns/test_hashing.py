@@ -2,6 +2,7 @@
 """Weighted consistent hashing over a service's queues, with minimal disruption; drain; removal (ANY-13, ANY-26)."""
 
 import struct
+import time
 
 import pytest
 from harness import packets as pk
@@ -102,6 +103,33 @@ def test_ANY_13_drain_keeps_flows_and_takes_no_new_ones(node, ip):
   assert "q1" in homes(node, ip, 30000, 400).values()
 
 
+def test_ANY_13_a_drain_ends_with_its_deadline(node, ip):
+  """Until then its flows stay; then they go elsewhere, and nobody else's."""
+  set_queues(node, list(NAMES))
+  before = homes(node, ip, 0, 400)
+  assert "q1" in before.values()
+  try:
+    node.ctl("queue", "drain", "q1", "--deadline=24h")
+    assert homes(node, ip, 0, 400) == before, "an established flow moved"
+    shown = node.ctl("queue", "show", "q1")
+    assert shown["state"] == "drained" and shown["reason"] == "no flows after 86400s"
+    node.ctl("queue", "drain", "q1", "--deadline=1s")    # the last word counts
+    end = time.monotonic() + 10
+    while node.ctl("queue", "show", "q1")["reason"] != "its deadline has come: no flows":
+      assert time.monotonic() < end, "no end of the drain"
+      time.sleep(0.02)
+    after = homes(node, ip, 0, 400)
+    assert "q1" not in after.values(), "flows stayed beyond the deadline"
+    assert all(after[f] == q for f, q in before.items() if q != "q1"), "flows of other queues moved"
+    code, _, err = node.daemon.raw("queue", "drain", "q1", "--deadline=25h")
+    assert code == 1 and "24h" in err, err
+  finally:
+    node.ctl("queue", "undrain", "q1")
+  node.flush()
+  assert node.ctl("queue", "show", "q1")["state"] == "up"
+  assert "q1" in homes(node, ip, 30000, 400).values()
+
+
 def test_ANY_13_all_queues_draining_refuses_new_flows(node, ip):
   set_queues(node, ["q0"])
   before = homes(node, ip, 0, 20)
@@ -121,7 +149,6 @@ def test_ANY_26_a_dead_queue_is_avoided(node, ip):
   before = homes(node, ip, 0, 400)
   node.n.ip("link", "set", "q2", "down")
   try:
-    import time
     end = time.monotonic() + 5
     while time.monotonic() < end and "down" not in str(node.ctl("queue", "show", "q2")).lower():
       time.sleep(0.05)

@@ -84,6 +84,8 @@ TEST_F(RunTest, EveryVerbIsTheCallItShouldBe) {
        "QueueSet queue { name: \"dns0\" device: \"veth:dns0\" limits { flows: "
        "5 } } fields: \"device\" fields: \"limits.flows\""},
       {"queue drain dns0", "QueueDrain name: \"dns0\""},
+      {"queue drain dns0 --deadline=90s",
+       "QueueDrain name: \"dns0\" deadline_ms: 90000"},
       {"queue undrain dns0", "QueueDrain name: \"dns0\" undrain: true"},
       {"queue remove dns0", "QueueRemove name: \"dns0\""},
       {"uplink list", "UplinkList "},
@@ -203,6 +205,8 @@ TEST_F(RunTest, AValueThatCantBeIsRefusedAndNotAsked) {
             "confirm-within: \"60\""},
            {"config apply --confirm-within=0s " + file(),
             "confirm-within: \"0s\" is not from 1s to 24h"},
+           {"queue drain dns0 --deadline=0s",
+            "deadline: \"0s\" is not from 1s to 24h"},
            {"config rollback before", "generation: \"before\""},
            {"config rollback 0", "generation: \"0\""},
            {"config show --generation=-1", "generation: \"-1\""},
