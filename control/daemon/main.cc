@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "control/daemon/buffers.h"
+#include "control/daemon/watchdog.h"
 #include "control/health/runner.h"
 #include "control/intent/defaults.h"
 #include "control/intent/load.h"
@@ -143,10 +144,14 @@ absl::Status Serve(const Options& options, const LoadedConfig& loaded,
   auto set = WorkerSet::Create(set_options);
   if (!set.ok()) return set.status();
   DeviceSet device_set({workers, *pool});
+  Watchdog watchdog(
+      WatchdogLimit(), workers,
+      [&set](unsigned worker) { return (*set)->TurnsOf(worker); }, TellSystemd);
   ControlThread control({options.config,
                          set->get(),
                          &device_set,
-                         {"/proc/self/exe", "--run-checks"}});
+                         {"/proc/self/exe", "--run-checks"},
+                         [&watchdog](auto now) { watchdog.Look(now); }});
   const auto begun = control.Begin(loaded);
   absl::Status status = begun.status();
   if (status.ok()) status = (*set)->Start();

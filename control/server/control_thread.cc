@@ -84,6 +84,7 @@ bool ControlThread::Step() {
   KeepNeighbours();
   WatchHealth();
   EndDrains();
+  options_.alive(Clock::now());
   return true;
 }
 

@@ -34,11 +34,14 @@ namespace godwit {
 
 class ControlThread final : public Node {
  public:
+  using Clock = std::chrono::steady_clock;
   struct Options {
     std::string config_filename;
     WorkerSet* workers = nullptr;  // outlives this
     DeviceSet* devices = nullptr;
     std::vector<std::string> check_command;  // of RunnerProcess
+    // Called every few milliseconds, as long as the control thread gets there.
+    std::function<void(Clock::time_point)> alive = [](Clock::time_point) {};
   };
   explicit ControlThread(const Options& options);
   ~ControlThread() override;
@@ -111,8 +114,6 @@ class ControlThread final : public Node {
       const api::VersionRequest&) override;
 
  private:
-  using Clock = std::chrono::steady_clock;
-
   // Runs `work` on the control thread and gives back what it returns.
   template <class Work>
   auto Do(Work work) -> decltype(work()) {
