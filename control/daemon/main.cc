@@ -127,6 +127,17 @@ absl::StatusOr<rte_mempool*> StartMemory(const api::Config& config,
   return CreateMbufPool(pool);
 }
 
+// The signal that is to end this run. SIGHUP is none: it means a new file to
+// many programs, or that a terminal is gone, and the node goes on serving.
+int AwaitStop(const sigset_t& signals) {
+  int signal_number = 0;
+  while (sigwait(&signals, &signal_number) == 0 && signal_number == SIGHUP) {
+    Log("SIGHUP: nothing is changed: `godwitctl config apply FILE` reads a "
+        "file anew");
+  }
+  return signal_number;
+}
+
 absl::Status Serve(const Options& options, const LoadedConfig& loaded,
                    const sigset_t& signals) {
   const api::Config config =
@@ -177,9 +188,7 @@ absl::Status Serve(const Options& options, const LoadedConfig& loaded,
     if (!server->warning().empty()) Log(server->warning());
     for (const std::string& warning : begun->warnings()) Log(warning);
     signal_thread = std::thread([&control, &signals] {
-      int signal_number = 0;
-      sigwait(&signals, &signal_number);
-      Log("stopping: ", strsignal(signal_number));
+      Log("stopping: ", strsignal(AwaitStop(signals)));
       sd_notify(0, "STOPPING=1");
       control.Stop();
     });
@@ -214,6 +223,7 @@ int Main(int argc, char** argv) {
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   const auto text = ReadFile(options.config);

@@ -4,6 +4,7 @@
 import contextlib
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import threading
@@ -112,6 +113,20 @@ def test_sigterm_leaves_nothing_behind_and_a_restart_works(node):
   node.restart()
   for ip in pk.FAMILIES:
     node.deliver(pk.udp(ip.C, ip.VIP, node.l4port(), 53), "dns0", "dns1")
+
+
+def test_sighup_ends_nothing_and_says_how_to_reload(node):
+  generation, links = node.ctl("status")["generation"], node.n.links()
+  for n in (1, 2):
+    node.daemon.process.send_signal(signal.SIGHUP)
+    end = time.monotonic() + PATIENCE
+    while node.daemon.log().count("SIGHUP") < n:
+      assert node.daemon.alive() and time.monotonic() < end, node.daemon.log()
+      time.sleep(0.01)
+  assert "config apply" in node.daemon.log()
+  node.deliver(pk.udp(pk.V4.C, pk.V4.VIP, node.l4port(), 53), "dns0", "dns1")
+  assert node.ctl("status")["generation"] == generation and node.n.links() == links
+  assert node.daemon.stop() == 0, node.daemon.log()
 
 
 @pytest.mark.parametrize("node", ["veth", "afpacket", "xdp"], indirect=True)
