@@ -26,6 +26,8 @@ LinkDetails DetailsOf(const nlmsghdr& message) {
   details.ifindex = header.ifi_index;
   details.up = (header.ifi_flags & IFF_UP) != 0;
   details.carrier = (header.ifi_flags & IFF_LOWER_UP) != 0;
+  details.attached =
+      table[IFLA_CARRIER] != nullptr && nla_get_u8(table[IFLA_CARRIER]) != 0;
   details.mac = ReadMac(table[IFLA_ADDRESS]).value_or(MacAddress{});
   details.mtu = ReadU32(table[IFLA_MTU]).value_or(0);
   details.rxqs = ReadU32(table[IFLA_NUM_RX_QUEUES]).value_or(1);
@@ -150,6 +152,14 @@ absl::Status SetUp(absl::string_view name) {
         header.ifi_change = IFF_UP;
       },
       [](NetlinkMessage&) {});
+}
+
+absl::Status SetAlias(absl::string_view name, absl::string_view alias) {
+  return ChangeLink(
+      name, "setting its alias", [](ifinfomsg&) {},
+      [alias](NetlinkMessage& message) {
+        message.PutString(IFLA_IFALIAS, alias);
+      });
 }
 
 absl::Status DeleteLink(absl::string_view name) {

@@ -22,7 +22,9 @@ struct LinkDetails {
   uint32_t mtu = 0;  // bytes above the link header
   bool up = false;
   bool carrier = false;
-  uint32_t rxqs = 0;  // allocated, not all need be in use
+  bool attached = false;  // carrier, also while it is down: of a TAP, that
+                          // somebody has it open
+  uint32_t rxqs = 0;      // allocated, not all need be in use
   uint32_t txqs = 0;
   int peer_ifindex = 0;         // IFLA_LINK, in the peer's namespace; 0: none
   bool peer_elsewhere = false;  // the peer is in another namespace
@@ -39,6 +41,7 @@ absl::StatusOr<MacAddress> GetMac(absl::string_view name);
 absl::Status SetMac(absl::string_view name, const MacAddress& mac);
 absl::Status SetMtu(absl::string_view name, uint32_t mtu);
 absl::Status SetUp(absl::string_view name);
+absl::Status SetAlias(absl::string_view name, absl::string_view alias);
 // What is no longer there is no error.
 absl::Status DeleteLink(absl::string_view name);
 // Into a namespace by name; it loses its addresses and goes down. Done already

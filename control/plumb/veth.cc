@@ -154,19 +154,40 @@ bool Fits(const VethSpec& spec, const LinkDetails& near) {
          far.peer_ifindex == near.ifindex;
 }
 
+absl::Status NearNameTaken(const VethSpec& spec, const std::string& near_name) {
+  return absl::AlreadyExistsError(absl::StrCat(
+      "veth \"", spec.far_name, "\": its near end would be called \"",
+      near_name, "\", but that is another interface already"));
+}
+
+absl::Status CheckFarNameIsFree(const VethSpec& spec) {
+  return RunInNetns(spec.netns, [&spec]() -> absl::Status {
+    const auto far = GetLink(spec.far_name);
+    if (absl::IsNotFound(far.status())) return absl::OkStatus();
+    if (!far.ok()) return far.status();
+    return absl::AlreadyExistsError(
+        absl::StrCat("veth \"", spec.far_name,
+                     "\": an interface of that name exists and is not the far "
+                     "end of a pair of godwit"));
+  });
+}
+
 // Takes up the pair of an earlier run or makes it.
 absl::Status EnsurePair(const VethSpec& spec, const std::string& near_name) {
   const auto near = GetLink(near_name);
-  if (absl::IsNotFound(near.status())) return MakePair(spec, near_name);
-  if (!near.ok()) return near.status();
-  // An empty alias: an earlier run ended between making and marking.
-  if (near->kind != "veth" ||
-      (!near->alias.empty() && near->alias != AliasOf(spec))) {
-    return absl::AlreadyExistsError(absl::StrCat(
-        "veth \"", spec.far_name, "\": its near end would be called \"",
-        near_name, "\", but that is another interface already"));
+  if (absl::IsNotFound(near.status())) {
+    const absl::Status is_free = CheckFarNameIsFree(spec);
+    return is_free.ok() ? MakePair(spec, near_name) : is_free;
   }
-  if (Fits(spec, *near)) return absl::OkStatus();
+  if (!near.ok()) return near.status();
+  const bool fits = near->kind == "veth" && Fits(spec, *near);
+  // An empty alias: an earlier run ended between making and marking, if the
+  // far end is there and is called so. What is ours surely may be made anew.
+  if (near->kind != "veth" ||
+      (near->alias != AliasOf(spec) && !(near->alias.empty() && fits))) {
+    return NearNameTaken(spec, near_name);
+  }
+  if (fits) return absl::OkStatus();
   const absl::Status deleted = DeleteLink(near_name);
   if (!deleted.ok()) return deleted;
   return MakePair(spec, near_name);
@@ -190,6 +211,22 @@ std::string NearName(absl::string_view far_name, absl::string_view netns) {
   const uint64_t hash = StableHash(absl::StrCat(netns, "/", far_name));
   return absl::StrFormat("gw-%s-%04x", far_name.substr(0, 7),
                          static_cast<uint16_t>(hash >> 48));
+}
+
+absl::Status CheckVethNames(const std::string& far_name,
+                            const std::string& netns) {
+  VethSpec spec;
+  spec.far_name = far_name;
+  spec.netns = netns;
+  const std::string near_name = NearName(far_name, netns);
+  const auto near = GetLink(near_name);
+  if (absl::IsNotFound(near.status())) return CheckFarNameIsFree(spec);
+  if (!near.ok()) return near.status();
+  if (near->alias == AliasOf(spec)) return absl::OkStatus();
+  if (near->alias.empty() && near->kind == "veth" && Fits(spec, *near)) {
+    return absl::OkStatus();
+  }
+  return NearNameTaken(spec, near_name);
 }
 
 absl::StatusOr<VethPair> CreateVethPair(const VethSpec& spec) {

@@ -33,6 +33,11 @@ struct VethPair {
 // namespace and far name: at most 15 bytes, the same on every start.
 std::string NearName(absl::string_view far_name, absl::string_view netns);
 
+// AlreadyExists if one of the two names belongs to somebody else's interface,
+// so that CreateVethPair would refuse.
+absl::Status CheckVethNames(const std::string& far_name,
+                            const std::string& netns);
+
 // Makes the pair, the far end directly in its namespace, or takes up the one
 // an earlier run left (MACs, addresses and routes of the far end stay); one
 // that does not fit any more is made anew. A far end without `netns` may be

@@ -13,6 +13,7 @@
 #include "control/plumb/link.h"
 #include "control/plumb/queue_netns.h"
 #include "control/server/control_thread.h"
+#include "control/ownership/interfaces.h"
 #include "control/server/log.h"
 
 namespace godwit {
@@ -58,6 +59,9 @@ absl::StatusOr<std::vector<std::string>> ControlThread::CheckHere(
   const Findings machine = CheckMachine(loaded.config, ReadMachine());
   findings.errors.insert(findings.errors.end(), machine.errors.begin(),
                          machine.errors.end());
+  for (const Finding& taken : CheckInterfaces(loaded.config)) {
+    findings.errors.push_back(taken);
+  }
   const absl::Status status = ToStatus(findings.errors, loaded.source);
   if (!status.ok()) return status;
   std::vector<std::string> warnings = loaded.warnings;

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "control/intent/validate.h"
+#include "control/ownership/interfaces.h"
 #include "control/plumb/ethtool.h"
 #include "control/plumb/link.h"
 #include "control/plumb/netns.h"
@@ -18,11 +19,6 @@ namespace godwit {
 namespace {
 
 using Kind = DeviceSpec::Kind;
-
-// The TAP of an uplink without `kernel:`. An interface's name has 15 bytes.
-std::string DefaultTapName(const std::string& uplink) {
-  return absl::StrCat("gw-", uplink).substr(0, 15);
-}
 
 // A locally administered address, the same on every start.
 MacAddress MacFor(const std::string& name) {
@@ -75,6 +71,24 @@ Lanes LanesOf(const EthPort& port) {
     lanes.txqs.push_back({txq.eth_port, txq.index});
   }
   return lanes;
+}
+
+// Only if the name is free or a TAP of ours, and marked, so that Close and the
+// next start know it.
+absl::StatusOr<std::unique_ptr<EthPort>> OpenTapPort(
+    const DeviceSpec& spec, const EthPortOptions& options, OpenDevice& device) {
+  const auto origin = CheckTapIsIdle(spec.target, device.netns);
+  if (!origin.ok()) {
+    return absl::Status(origin.status().code(),
+                        absl::StrCat("interface \"", spec.target,
+                                     "\": ", origin.status().message()));
+  }
+  device.taps[spec.target] = *origin;
+  auto opened = EthPort::Open(spec, options);
+  if (!opened.ok()) return opened;
+  const absl::Status marked = MarkTap(spec.target, device.netns, *origin);
+  if (!marked.ok()) return marked;
+  return opened;
 }
 
 }  // namespace
@@ -156,7 +170,9 @@ absl::Status DeviceSet::OpenPort(OpenDevice& device,
   if (device.spec.kind == Kind::kTap && !device.netns.empty()) {
     options.netns = absl::StrCat("/run/netns/", device.netns);
   }
-  auto opened = EthPort::Open(device.spec, options);
+  auto opened = device.spec.kind == Kind::kTap
+                    ? OpenTapPort(device.spec, options, device)
+                    : EthPort::Open(device.spec, options);
   if (!opened.ok()) return opened.status();
   device.port = *std::move(opened);
   const absl::Status started = device.port->Start();
@@ -182,8 +198,7 @@ absl::Status DeviceSet::MakePair(OpenDevice& device, const std::string& netns,
 }
 
 absl::Status DeviceSet::OpenTap(const api::Uplink& uplink, OpenDevice& device) {
-  device.tap_name =
-      uplink.has_kernel() ? uplink.kernel() : DefaultTapName(uplink.name());
+  device.tap_name = TapNameOf(uplink);
   EthPortOptions options;
   options.pool = options_.pool;
   // The TAP is the uplink as the kernel sees it, so it has the uplink's MAC;
@@ -195,7 +210,7 @@ absl::Status DeviceSet::OpenTap(const api::Uplink& uplink, OpenDevice& device) {
   DeviceSpec spec;
   spec.kind = Kind::kTap;
   spec.target = device.tap_name;
-  auto tap = EthPort::Open(spec, options);
+  auto tap = OpenTapPort(spec, options, device);
   if (!tap.ok()) return tap.status();
   device.tap = *std::move(tap);
   // Before it is up: the kernel can't ask for an IPv6 neighbour before its own
@@ -369,12 +384,8 @@ void DeviceSet::Close(std::unique_ptr<OpenDevice> device) {
   if (!device->near_end.empty() && LinkExists(device->near_end)) {
     DeleteLink(device->near_end).IgnoreError();
   }
-  for (const std::string& tap :
-       {device->tap_name,
-        device->spec.kind == Kind::kTap && device->netns.empty()
-            ? device->spec.target
-            : std::string()}) {
-    if (!tap.empty() && LinkExists(tap)) DeleteLink(tap).IgnoreError();
+  for (const auto& [tap, origin] : device->taps) {
+    LeaveTap(tap, device->netns, origin).IgnoreError();
   }
   const char* kind = device->is_uplink ? "uplink " : "queue ";
   ids_.Forget(kind + device->name);

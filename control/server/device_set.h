@@ -18,6 +18,7 @@
 #include "control/api/godwit.pb.h"
 #include "control/compile/compiler.h"
 #include "control/compile/names.h"
+#include "control/ownership/tap_owner.h"
 #include "dataplane/device/device_spec.h"
 #include "dataplane/device/eth_port.h"
 #include "dataplane/net/address.h"
@@ -36,9 +37,10 @@ struct OpenDevice {
   bool far_end_known = false;
   MacAddress far_end{};  // of a queue's namespace
   uint16_t mtu = 1500;
-  std::string near_end;  // veth: the pair's, to delete
-  std::string netns;     // plumbed
-  bool link_up = false;  // as last seen
+  std::map<std::string, TapOrigin> taps;  // that we may open, by name
+  std::string near_end;                   // veth: the pair's, to delete
+  std::string netns;                      // plumbed
+  bool link_up = false;                   // as last seen
 
   // Uplinks.
   DeviceId tap_id = kNoDevice;

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "control/ownership/interfaces.h"
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "control/ownership/tap_owner.h"
+#include "control/plumb/veth.h"
+#include "dataplane/device/device_spec.h"
+
+namespace godwit {
+namespace {
+
+using Kind = InterfaceUse::Kind;
+
+// What `device:` itself stands for; nothing, if that is no interface.
+void AddDevice(const std::string& path, const std::string& device,
+               const std::string& netns, std::vector<InterfaceUse>& uses) {
+  const auto spec = ParseDeviceSpec(device).spec;
+  if (!spec || !spec->IsInterface()) return;
+  Kind kind = Kind::kOpened;
+  if (spec->kind == DeviceSpec::Kind::kTap) kind = Kind::kTap;
+  if (spec->kind == DeviceSpec::Kind::kVeth) kind = Kind::kPair;
+  uses.push_back({path + ".device", device, kind, spec->target, netns});
+}
+
+absl::Status Check(const InterfaceUse& use) {
+  switch (use.kind) {
+    case Kind::kOpened:
+      return absl::OkStatus();
+    case Kind::kTap:
+      return CheckTap(use.name, use.netns).status();
+    case Kind::kPair:
+      return CheckVethNames(use.name, use.netns);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+// An interface's name has 15 bytes.
+std::string TapNameOf(const api::Uplink& uplink) {
+  if (uplink.has_kernel()) return uplink.kernel();
+  return absl::StrCat("gw-", uplink.name()).substr(0, 15);
+}
+
+std::vector<InterfaceUse> InterfacesOf(const api::Uplink& uplink, int index) {
+  const std::string path = absl::StrCat("uplinks[", index, "]");
+  std::vector<InterfaceUse> uses;
+  AddDevice(path, uplink.device(), "", uses);
+  const std::string tap = TapNameOf(uplink);
+  uses.push_back({path + (uplink.has_kernel() ? ".kernel" : ".name"), tap,
+                  Kind::kTap, tap, ""});
+  return uses;
+}
+
+std::vector<InterfaceUse> InterfacesOf(const api::Queue& queue, int index) {
+  std::vector<InterfaceUse> uses;
+  AddDevice(absl::StrCat("queues[", index, "]"), queue.device(), queue.netns(),
+            uses);
+  return uses;
+}
+
+std::vector<InterfaceUse> InterfacesOf(const api::Config& config) {
+  std::vector<InterfaceUse> all;
+  const auto add = [&all](const std::vector<InterfaceUse>& uses) {
+    all.insert(all.end(), uses.begin(), uses.end());
+  };
+  for (int i = 0; i < config.uplinks_size(); ++i) {
+    add(InterfacesOf(config.uplinks(i), i));
+  }
+  for (int i = 0; i < config.queues_size(); ++i) {
+    add(InterfacesOf(config.queues(i), i));
+  }
+  return all;
+}
+
+std::vector<Finding> CheckInterfaces(const api::Config& config) {
+  std::vector<Finding> found;
+  for (const InterfaceUse& use : InterfacesOf(config)) {
+    const absl::Status status = Check(use);
+    // A namespace that is not there is reported at its own place.
+    if (status.ok() || absl::IsNotFound(status)) continue;
+    found.push_back(
+        {use.path, absl::StrCat("\"", use.value, "\": ", status.message())});
+  }
+  return found;
+}
+
+}  // namespace godwit

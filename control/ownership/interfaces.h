@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The kernel's interfaces that a configuration makes or opens, and whether it
+// may.
+#ifndef GODWIT_CONTROL_OWNERSHIP_INTERFACES_H_
+#define GODWIT_CONTROL_OWNERSHIP_INTERFACES_H_
+
+#include <string>
+#include <vector>
+
+#include "control/api/godwit.pb.h"
+#include "control/intent/findings.h"
+
+namespace godwit {
+
+// Where the kernel sees `uplink`: `kernel:`, or "gw-" and the uplink's name.
+std::string TapNameOf(const api::Uplink& uplink);
+
+struct InterfaceUse {
+  enum class Kind {
+    kOpened,  // there before us
+    kTap,
+    kPair,  // `name` is the far end
+  };
+  std::string path;   // of the field that asks for it
+  std::string value;  // as written there
+  Kind kind = Kind::kOpened;
+  std::string name;
+  std::string netns;  // empty: the daemon's own
+};
+
+std::vector<InterfaceUse> InterfacesOf(const api::Uplink& uplink, int index);
+std::vector<InterfaceUse> InterfacesOf(const api::Queue& queue, int index);
+std::vector<InterfaceUse> InterfacesOf(const api::Config& config);
+
+// Names that `config` would have us make and that are somebody else's
+// interfaces on this machine.
+std::vector<Finding> CheckInterfaces(const api::Config& config);
+
+}  // namespace godwit
+
+#endif  // GODWIT_CONTROL_OWNERSHIP_INTERFACES_H_
