@@ -142,6 +142,12 @@ absl::Status Serve(const Options& options, const LoadedConfig& loaded,
                    const sigset_t& signals) {
   const api::Config config =
       WithMachineDefaults(WithDefaults(loaded.config), ReadMachine());
+  // Of this run alone: not part of the configuration, so a file without it
+  // can be applied.
+  api::Control where = config.control();
+  if (!options.socket.empty()) where.set_socket(options.socket);
+  absl::Status status = ControlServer::CheckPlace(where);
+  if (!status.ok()) return status;
   const api::Dataplane& dataplane = config.dataplane();
   const unsigned workers = dataplane.workers();
   const auto pool = StartMemory(config, workers);
@@ -164,16 +170,12 @@ absl::Status Serve(const Options& options, const LoadedConfig& loaded,
                          {"/proc/self/exe", "--run-checks"},
                          [&watchdog](auto now) { watchdog.Look(now); }});
   const auto begun = control.Begin(loaded);
-  absl::Status status = begun.status();
+  status = begun.status();
   if (status.ok()) status = (*set)->Start();
   if (status.ok()) control.AwaitGateways();
   std::unique_ptr<ControlServer> server;
   std::unique_ptr<MetricsServer> metrics;
   if (status.ok()) {
-    // Of this run alone: not part of the configuration, so a file without it
-    // can be applied.
-    api::Control where = config.control();
-    if (!options.socket.empty()) where.set_socket(options.socket);
     auto started = ControlServer::Start(where, control);
     status = started.status();
     if (started.ok()) server = *std::move(started);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // A change is one transaction: what can fail is done first and can be undone;
 // then one snapshot, then what is no longer needed goes.
+#include <algorithm>
 #include <set>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -10,10 +12,10 @@
 #include "control/intent/defaults.h"
 #include "control/intent/machine.h"
 #include "control/intent/validate.h"
+#include "control/ownership/interfaces.h"
 #include "control/plumb/link.h"
 #include "control/plumb/queue_netns.h"
 #include "control/server/control_thread.h"
-#include "control/ownership/interfaces.h"
 #include "control/server/log.h"
 
 namespace godwit {
@@ -120,25 +122,57 @@ absl::Status ControlThread::OpenDevices(const api::Config& next,
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::vector<NameHold>> ControlThread::HoldInterfaces(
+    const api::Config& next, const Source& source) {
+  std::vector<NameHold> holds;
+  std::vector<Finding> taken;
+  for (const InterfaceUse& use : InterfacesOf(next)) {
+    auto hold = names_.Hold(use.name, use.netns);
+    if (hold.ok()) {
+      holds.push_back(*std::move(hold));
+      continue;
+    }
+    taken.push_back({use.path, absl::StrCat("\"", use.value,
+                                            "\": ", hold.status().message())});
+  }
+  const absl::Status status = ToStatus(taken, source);
+  if (!status.ok()) return status;
+  return holds;
+}
+
+// Those that change, and those that go while another is to have their
+// interface.
+DeviceMap ControlThread::TakeOutChanged(const api::Config& next) {
+  std::set<std::pair<std::string, std::string>> wanted;
+  for (const InterfaceUse& use : InterfacesOf(next)) {
+    wanted.emplace(use.netns, use.name);
+  }
+  DeviceMap closing;
+  const auto take = [&](const std::string& kind, const auto& now,
+                        const auto& then, DeviceMap& open) {
+    for (const auto& item : now) {
+      const auto device = open.find(item.name());
+      if (device == open.end() || SameDevice(then, item)) continue;
+      const auto uses = InterfacesOf(item, 0);
+      const bool goes = IndexOf(then, item.name()) < 0;
+      const bool in_the_way =
+          std::any_of(uses.begin(), uses.end(), [&wanted](const auto& use) {
+            return wanted.contains({use.netns, use.name});
+          });
+      if (goes && !in_the_way) continue;
+      closing[kind + item.name()] = std::move(device->second);
+      open.erase(device);
+    }
+  };
+  take("uplink ", full_.uplinks(), next.uplinks(), uplinks_);
+  take("queue ", full_.queues(), next.queues(), queues_);
+  return closing;
+}
+
 // Devices whose settings change must be closed before they can be opened
 // again: the workers let go of them first. Flows stay, they name queues.
 absl::Status ControlThread::ReopenChanged(const api::Config& next) {
-  DeviceMap closing;
-  for (const api::Uplink& uplink : next.uplinks()) {
-    if (!uplinks_.contains(uplink.name()) ||
-        SameDevice(full_.uplinks(), uplink)) {
-      continue;
-    }
-    closing["uplink " + uplink.name()] = std::move(uplinks_[uplink.name()]);
-    uplinks_.erase(uplink.name());
-  }
-  for (const api::Queue& queue : next.queues()) {
-    if (!queues_.contains(queue.name()) || SameDevice(full_.queues(), queue)) {
-      continue;
-    }
-    closing["queue " + queue.name()] = std::move(queues_[queue.name()]);
-    queues_.erase(queue.name());
-  }
+  DeviceMap closing = TakeOutChanged(next);
   if (closing.empty()) return absl::OkStatus();
   UpdateLiveness(full_);
   const absl::Status published = Publish(full_, /*config_changed=*/true);
@@ -217,6 +251,8 @@ absl::StatusOr<api::ChangeReply> ControlThread::Change(
       WithMachineDefaults(WithDefaults(loaded.config), machine);
   absl::Status status = CheckUnchangeable(next);
   if (!status.ok()) return status;
+  auto holds = HoldInterfaces(next, loaded.source);
+  if (!holds.ok()) return holds.status();
   const EgressPorts egress_before = egress_;
   if (snapshot_ == nullptr ||
       full_.egress().SerializeAsString() != next.egress().SerializeAsString() ||
@@ -267,6 +303,7 @@ absl::StatusOr<api::ChangeReply> ControlThread::Change(
   config_ = loaded.config;
   ++generation_;
   full_ = next;
+  held_ = *std::move(holds);
   CloseUnused(next);
   api::ChangeReply reply;
   reply.set_generation(generation_);

@@ -24,6 +24,7 @@
 #include "control/health/health.h"
 #include "control/intent/history.h"
 #include "control/intent/load.h"
+#include "control/ownership/name_hold.h"
 #include "control/server/device_set.h"
 #include "control/server/node.h"
 #include "control/server/worker_set.h"
@@ -147,8 +148,13 @@ class ControlThread final : public Node {
   absl::StatusOr<std::vector<std::string>> CheckHere(
       const LoadedConfig& loaded);
   absl::Status CheckUnchangeable(const api::Config& next) const;
+  // All interfaces of `next`, also those that are held already.
+  absl::StatusOr<std::vector<NameHold>> HoldInterfaces(const api::Config& next,
+                                                       const Source& source);
   absl::Status OpenDevices(const api::Config& next, const Source& source,
                            DeviceMap& uplinks, DeviceMap& queues);
+  // Devices of now that `next` can't be opened beside.
+  DeviceMap TakeOutChanged(const api::Config& next);
   absl::Status ReopenChanged(const api::Config& next);
   absl::Status PlumbAddresses(const api::Config& next);
   // The queue `kernel` and its answers to other queues, of the uplinks that
@@ -201,6 +207,8 @@ class ControlThread final : public Node {
   api::Config full_;    // with its defaults
   DeviceMap uplinks_;
   DeviceMap queues_;
+  NameHolds names_;
+  std::vector<NameHold> held_;                // of full_
   std::unique_ptr<LoopbackReturn> loopback_;  // while `kernel` serves
   EgressPorts egress_;
   QueueHealth health_;

@@ -206,6 +206,10 @@ absl::StatusOr<Access> ReadAccess(const api::Control& config) {
   return access;
 }
 
+std::string PathOf(const api::Control& config) {
+  return config.socket().empty() ? kDefaultControlSocket : config.socket();
+}
+
 absl::StatusOr<sockaddr_un> SocketAddress(const std::string& path) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
@@ -223,7 +227,7 @@ absl::StatusOr<sockaddr_un> SocketAddress(const std::string& path) {
 }
 
 // OK if the place is free, or held by a socket that nobody answers on.
-absl::Status CheckPlace(const std::string& path, const sockaddr_un& address) {
+absl::Status CheckIsFree(const std::string& path, const sockaddr_un& address) {
   struct stat found = {};
   if (lstat(path.c_str(), &found) != 0) {
     return errno == ENOENT ? absl::OkStatus() : Errno(path, "stat");
@@ -259,18 +263,24 @@ absl::Status MakeDirectory(const std::string& path) {
 
 }  // namespace
 
+absl::Status ControlServer::CheckPlace(const api::Control& config) {
+  const std::string path = PathOf(config);
+  const absl::StatusOr<sockaddr_un> address = SocketAddress(path);
+  if (!address.ok()) return address.status();
+  return CheckIsFree(path, *address);
+}
+
 // gRPC binds with whatever the umask leaves open, and would take a live
 // daemon's socket from it. So it binds inside a directory that only we can
 // enter, and the socket moves to its place once it has its owner and mode.
 absl::StatusOr<std::unique_ptr<ControlServer>> ControlServer::Start(
     const api::Control& config, Node& node) {
-  const std::string path =
-      config.socket().empty() ? kDefaultControlSocket : config.socket();
+  const std::string path = PathOf(config);
   const absl::StatusOr<Access> access = ReadAccess(config);
   if (!access.ok()) return access.status();
   const absl::StatusOr<sockaddr_un> address = SocketAddress(path);
   if (!address.ok()) return address.status();
-  absl::Status status = CheckPlace(path, *address);
+  absl::Status status = CheckIsFree(path, *address);
   if (status.ok()) status = MakeDirectory(path);
   if (!status.ok()) return status;
 

@@ -42,6 +42,9 @@ class ControlServer {
   static absl::StatusOr<std::unique_ptr<ControlServer>> Start(
       const api::Control& config, Node& node);
 
+  // What Start() would say of the place: for who has much to do before that.
+  static absl::Status CheckPlace(const api::Control& config);
+
   ControlServer(const ControlServer&) = delete;
   ControlServer& operator=(const ControlServer&) = delete;
   ~ControlServer();

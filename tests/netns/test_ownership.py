@@ -133,3 +133,106 @@ def test_a_tap_that_was_there_and_nobody_has_is_used_and_stays():
       daemon.close()
   finally:
     ns.close()
+
+
+# -- a second daemon ---------------------------------------------------------------------------------------------
+
+
+def everything(ns):
+  """Down to the numbers of what is attached: nothing was deleted and made again, no program exchanged."""
+  return interfaces(ns) + [ns.ip("-d", "-o", "link", "show", name) for name in sorted(ns.links())]
+
+
+def second(w, path, socket):
+  return subprocess.run(w.n.enter(gw.GODWITD, "--config", path, "--socket", socket), capture_output=True, text=True,
+                        timeout=60, check=False)
+
+
+@pytest.fixture(scope="module", params=["veth", "afpacket", "xdp"])
+def first(request):
+  space = Netns("q")
+  def edit(c):
+    queue(c, "web0")["netns"] = space.name
+    queue(c, "crawl0")["device"] = "tap:crawl0"
+  config = changed(standard_config(request.param, (*QUEUES, "web0", "crawl0")), edit)
+  try:
+    with World(config, kind=request.param) as w:
+      w.space = space
+      yield w
+  finally:
+    space.close()
+
+
+def serves(w):
+  assert all(q["state"] == "up" for q in w.ctl("status")["queues"]), w.ctl("status")["queues"]
+  for ip in pk.FAMILIES:
+    w.deliver(pk.udp(ip.C, ip.VIP, w.l4port(), 53), "dns0", "dns1")
+
+
+def test_a_second_daemon_on_the_same_socket_touches_nothing(first):
+  before, inside = everything(first.n), everything(first.space)
+  done = second(first, first.daemon.file, first.daemon.socket)
+  assert done.returncode == 1 and str(first.daemon.socket) in done.stderr, done.stderr
+  assert everything(first.n) == before and everything(first.space) == inside
+  serves(first)
+
+
+def test_a_second_daemon_on_another_socket_touches_nothing(first, tmp_path):
+  before, inside = everything(first.n), everything(first.space)
+  done = second(first, first.daemon.file, tmp_path / "s")
+  assert done.returncode == 1 and not (tmp_path / "s").exists(), done.stderr
+  uplink = first.config["uplinks"][0]
+  for field, name in (("uplinks[0].device", "wan0"), ("uplinks[0]", uplink.get("kernel", "gw-wan0")),
+                      ("queues[0].device", "dns0"), ("queues[2].device", "web0"), ("queues[3].device", "crawl0")):
+    said = [line for line in done.stderr.splitlines() if field in line and f"has interface {name}" in line]
+    assert said and "another godwitd" in said[0] and str(first.daemon.process.pid) in said[0], done.stderr
+  assert everything(first.n) == before and everything(first.space) == inside
+  serves(first)
+
+
+def test_one_interface_in_common_is_enough_and_the_others_are_not_opened(first, tmp_path):
+  """The uplink is the second daemon's own: it is not made before the queue is refused."""
+  config = changed(standard_config("veth", ("dns9", "dns0")),
+                   lambda c: c["uplinks"][0].update(device="veth:wan9", kernel="gw9"),
+                   lambda c: c.update(services=[{"name": "s", "queues": ["dns9", "dns0"]}]))
+  before = everything(first.n)
+  path = first.daemon.write(config, "second.yaml")
+  done = second(first, path, tmp_path / "s")
+  assert done.returncode == 1, done.stderr
+  said = [line for line in done.stderr.splitlines() if "second.yaml:" in line]
+  assert len(said) == 1 and "queues[1].device" in said[0] and "has interface dns0" in said[0], done.stderr
+  assert everything(first.n) == before
+  serves(first)
+
+
+def test_a_running_node_takes_nothing_from_another(first, tmp_path):
+  """`queue set` and `config apply` with a device that the first one has; the second node goes on as it was."""
+  mine = changed(standard_config("veth", ("dns9",)), lambda c: c["uplinks"][0].update(device="veth:wan9", kernel="gw9"),
+                 lambda c: c.update(metrics={"listen": "127.0.0.1:9468"},
+                                    services=[{"name": "s", "queues": ["dns9"]}]))
+  before = everything(first.n)
+  node = gw.Daemon(first.n, mine)
+  try:
+    both, generation = everything(first.n), node.ctl("status")["generation"]
+    for words in (("queue", "set", "z", "--device=veth:dns0"), ("queue", "set", "dns9", "--device=tap:crawl0")):
+      code, _, err = node.raw(*words, json_output=False)
+      assert code == 1 and "another godwitd" in err and "has interface" in err, err
+    assert everything(first.n) == both and node.ctl("status")["generation"] == generation
+    serves(first)
+  finally:
+    assert node.stop() == 0
+    node.close()
+  assert everything(first.n) == before
+  serves(first)
+
+
+def test_a_queue_may_be_renamed_with_its_device():
+  with World(standard_config("veth", (*QUEUES, "crawl0"))) as w:
+    def edit(c):
+      queue(c, "crawl0")["name"] = "crawl1"
+      next(s for s in c["services"] if s["name"] == "crawler")["queues"] = ["crawl1"]
+    w.apply(changed(w.config, edit))
+    states = {q["name"]: q["state"] for q in w.ctl("status")["queues"]}
+    assert states == {"dns0": "up", "dns1": "up", "crawl1": "up"}
+    for ip in pk.FAMILIES:
+      w.deliver(pk.udp(ip.C, ip.VIP, w.l4port(), 53), "dns0", "dns1")
