@@ -264,6 +264,8 @@ absl::Status Compiler::AddNat(const CompileInput& input, Snapshot& snapshot) {
   nat->timeouts.tcp_transitory = Ticks(egress.timeouts().tcp_transitory());
   nat->timeouts.udp = Ticks(egress.timeouts().udp());
   nat->timeouts.icmp = Ticks(egress.timeouts().icmp());
+  nat->direct_used =
+      !egress.direct().empty() || (nat_ != nullptr && nat_->direct_used);
   for (const std::string& prefix : egress.direct()) {
     nat->direct.push_back(Prefix::Parse(prefix)->Masked());
   }

@@ -5,7 +5,9 @@
 #include "control/server/control_thread.h"
 #include "dataplane/net/headers.h"
 #include "dataplane/stage/decide.h"
+#include "dataplane/stage/egress_guard.h"
 #include "dataplane/stage/next_hop.h"
+#include "dataplane/stage/parse.h"
 
 namespace godwit {
 namespace {
@@ -128,6 +130,29 @@ const char* PlanVerdict(const Decision& decision) {
   }
 }
 
+// What is decided by the addresses alone, before any flow is looked for.
+// False: nothing is.
+bool ExplainAddresses(const Snapshot& snapshot, QueueId queue,
+                      const Question& question, api::ExplainReply& reply) {
+  if (queue == kUplinkSide) return false;
+  const IpAddress& source = question.source.address;
+  Verdict verdict = Verdict::kUndecided;
+  if (queue != kKernelQueue) {
+    verdict = CheckAddressesOfQueue(source, question.destination.address);
+  } else if (snapshot.service_table.FindAddress(source) == nullptr) {
+    // Not of the queue `kernel`: the kernel's own, as it is.
+    verdict = SourceMayLeave(snapshot, source, MayHave::kKernel)
+                  ? Verdict::kSent
+                  : Verdict::kLeakPrevented;
+  }
+  if (verdict == Verdict::kUndecided) return false;
+  reply.set_verdict(verdict == Verdict::kSent ? "sent" : "dropped");
+  const std::string_view name = VerdictName(verdict);
+  reply.set_reason(verdict == Verdict::kSent ? "the kernel's own: as it is"
+                                             : std::string(name));
+  return true;
+}
+
 }  // namespace
 
 absl::StatusOr<api::ExplainReply> ControlThread::ExplainHere(
@@ -154,6 +179,11 @@ absl::StatusOr<api::ExplainReply> ControlThread::ExplainHere(
     }
     in = known->device;
   }
+  api::ExplainReply at_once;
+  if (ExplainAddresses(*snapshot_, queue, *question, at_once)) {
+    at_once.set_generation(generation_);
+    return at_once;
+  }
   // A packet of a flow that exists, the other direction of ICMP's echo too;
   // else the first of a new one.
   const Ownership& ownership = options_.workers->ownership();
@@ -176,7 +206,7 @@ absl::StatusOr<api::ExplainReply> ControlThread::ExplainHere(
   Decision decision;
   for (const bool opening : {false, true}) {
     meta = MakeMeta(*question, in, queue, opening);
-    decision = Decide(*snapshot_, meta, /*udp_checksum_is_zero=*/false);
+    decision = Decide(*snapshot_, meta);
     if (queue != kUplinkSide && decision.plan == Plan::kReply) break;
     if (queue == kUplinkSide && decision.plan == Plan::kPunt) break;
   }
@@ -219,8 +249,7 @@ void ControlThread::ExplainLoop(const Meta& outward, UnicastId unicast,
   std::swap(meta.key.local, meta.key.remote);
   std::swap(meta.key.local_l4port, meta.key.remote_l4port);
   meta.key.remote = snapshot_->nat->unicast[unicast];
-  const Decision decision =
-      Decide(*snapshot_, meta, /*udp_checksum_is_zero=*/false);
+  const Decision decision = Decide(*snapshot_, meta);
   reply.set_service(ServiceName(decision.service));
   reply.set_verdict(PlanVerdict(decision));
   if (decision.verdict != Verdict::kUndecided) {

@@ -48,6 +48,7 @@ ParseError ReadUdp(const uint8_t* frame, size_t l4_size, PacketView& view) {
   const auto* udp = At<UdpHeader>(frame, view.l4_offset);
   view.source_l4port = udp->source.host();
   view.destination_l4port = udp->destination.host();
+  view.l4_flags = udp->checksum == 0 ? kUdpNoChecksum : 0;
   // The first fragment says the length of the whole datagram.
   const size_t length = udp->length.host();
   if (length < sizeof(UdpHeader)) return ParseError::kUdpLen;

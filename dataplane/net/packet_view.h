@@ -63,6 +63,9 @@ enum class FrameKind : uint8_t { kIp, kArp, kOther };
 
 enum class FragmentKind : uint8_t { kWhole, kFirst, kLater };
 
+// PacketView::l4_flags of a datagram whose checksum is zero.
+inline constexpr uint8_t kUdpNoChecksum = 1;
+
 // Where things are in one frame. Offsets in bytes from its start. Fields that
 // are asked for together do not stand side by side: a compiler that reads two
 // as one word, just after each was written, waits for both to reach the cache
@@ -72,7 +75,7 @@ struct PacketView {
   FragmentKind fragment = FragmentKind::kWhole;
   uint8_t protocol = 0;  // of the l4 header, past all extension headers
   bool is_v4 = false;
-  uint8_t l4_flags = 0;  // TCP flags; ICMP type
+  uint8_t l4_flags = 0;  // TCP flags; ICMP type; UDP: kUdpNoChecksum or 0
   uint8_t icmp_code = 0;
   uint16_t vlan_tci = 0;  // 0: no tag
   uint16_t l3_offset = 0;

@@ -29,6 +29,7 @@ inline constexpr size_t kPlainL3 = sizeof(EthHeader);
     const auto* udp = reinterpret_cast<const UdpHeader*>(l4);
     const size_t length = udp->length.host();
     if (length < sizeof(*udp) || l4_offset + length > end) return false;
+    flags = udp->checksum == 0 ? kUdpNoChecksum : 0;
   } else if (protocol == kProtoTcp) {
     if (l4_offset + sizeof(TcpHeader) > readable) return false;
     const auto* tcp = reinterpret_cast<const TcpHeader*>(l4);

@@ -3,7 +3,9 @@
 #ifndef GODWIT_DATAPLANE_SNAPSHOT_NAT_CONFIG_H_
 #define GODWIT_DATAPLANE_SNAPSHOT_NAT_CONFIG_H_
 
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <vector>
 
@@ -28,14 +30,15 @@ enum class Mapping : uint8_t { kPerDestination, kEndpointIndependent };
 // the way back. A number for TCP and UDP l4ports, another for ICMP
 // identifiers.
 //
-// A plan that follows another leaves l4ports where they were: mappings may
-// live on them, at a worker that nothing else would find (CFG-05). Those that
-// are given out no longer are still steered to who gave them out. Only where
-// a worker would have a sixteenth more than its share, what is over goes to
-// others, and mappings on that are lost.
+// A plan that follows another leaves l4ports where they were, and those that
+// are given out no longer are still steered to who gave them out: mappings may
+// live on them, at a worker that nothing else would find (CFG-05). A worker
+// that has few left borrows (stage/lend.h). What is new goes to those who have
+// least, in runs of up to 64, so that a part of a range is shared evenly too.
 class L4PortPlan {
  public:
   static constexpr uint8_t kNobody = 255;
+  static constexpr size_t kRun = 64;  // what L4portBlock knows as one piece
   L4PortPlan() {
     owner_.fill(kNobody);
     steered_.fill(kNobody);
@@ -48,21 +51,23 @@ class L4PortPlan {
              const L4PortPlan& before)
       : steered_(before.steered_) {
     owner_.fill(kNobody);
-    const size_t share = l4ports.size() / workers;
     std::vector<size_t> has(workers, 0);
     size_t rest = l4ports.size();
     for (const uint16_t l4port : l4ports) {
       const uint8_t old = steered_[l4port];
-      if (old == kNobody || has[old] > share + share / 16) continue;
+      if (old == kNobody) continue;
       owner_[l4port] = old;
       ++has[old];
       --rest;
     }
     std::vector<size_t> wants = Fill(has, rest);
+    const size_t run =
+        std::bit_floor(std::clamp<size_t>(rest / (workers * 16), 1, kRun));
     unsigned worker = 0;
     for (const uint16_t l4port : l4ports) {
       if (owner_[l4port] != kNobody) continue;
-      while (wants[worker] == 0) ++worker;
+      if (l4port % run == 0) worker = (worker + 1) % workers;
+      while (wants[worker] == 0) worker = (worker + 1) % workers;
       owner_[l4port] = static_cast<uint8_t>(worker);
       --wants[worker];
     }
@@ -121,6 +126,7 @@ struct NatConfig {
   // By UnicastId; an unspecified address is no longer in use.
   std::vector<IpAddress> unicast;
   std::vector<Prefix> direct;  // destinations that are never translated
+  bool direct_used = false;    // there are such, or have been
   L4PortPlan l4ports;
   L4PortPlan icmp_ids;
   uint32_t plan_version = 0;  // moves when a plan does
@@ -130,6 +136,9 @@ struct NatConfig {
       if (own == address && !own.IsUnspecified()) return true;
     }
     return false;
+  }
+  const L4PortPlan& PlanOf(uint8_t protocol) const {
+    return protocol == 1 || protocol == 58 ? icmp_ids : l4ports;
   }
   bool IsDirect(const IpAddress& destination) const {
     for (const Prefix& prefix : direct) {

@@ -37,7 +37,7 @@ bool Has(const Service& service, QueueId queue) {
 }
 
 Decision DecideAtService(const Snapshot& snapshot, const Meta& meta,
-                         const ServiceAddress& at, bool udp_checksum_is_zero) {
+                         const ServiceAddress& at) {
   const PacketView& view = meta.view;
   const FlowKey& key = meta.key;
   if (IsIcmp(view.protocol)) {
@@ -47,9 +47,8 @@ Decision DecideAtService(const Snapshot& snapshot, const Meta& meta,
                              ? IsEchoRequest(view.protocol, view.l4_flags)
                              : meta.lookup && key.local_l4port == 0;
     if (!request) return Drop(Verdict::kDropIcmpType);
-  } else if (view.protocol == kProtoUdp && udp_checksum_is_zero &&
-             !view.is_v4) {
-    return Drop(Verdict::kDropUdp6Zero);  // RFC 8200 8.1: the host's rule
+  } else if (LacksChecksum(view)) {
+    return Drop(Verdict::kDropUdp6Zero);
   }
   const ServiceId service = snapshot.service_table.Find(
       at, view.protocol, IsIcmp(view.protocol) ? 0 : key.local_l4port);
@@ -75,8 +74,7 @@ bool IsOnOurL4Ports(const Snapshot& snapshot, const Meta& meta) {
                                                     : meta.key.remote_l4port);
 }
 
-Decision DecideFromUplink(const Snapshot& snapshot, const Meta& meta,
-                          bool udp_checksum_is_zero) {
+Decision DecideFromUplink(const Snapshot& snapshot, const Meta& meta) {
   const FlowKey& key = meta.key;
   const bool loop =
       meta.route == Route::kLoop || meta.route == Route::kLoopReply;
@@ -96,7 +94,7 @@ Decision DecideFromUplink(const Snapshot& snapshot, const Meta& meta,
     if (!key.remote.IsV4() && key.remote.IsLinkLocal()) {
       return Drop(Verdict::kDropMartianSource);
     }
-    return DecideAtService(snapshot, meta, *at, udp_checksum_is_zero);
+    return DecideAtService(snapshot, meta, *at);
   }
   if (loop) return Drop(Verdict::kDropNatLoop);
   if (snapshot.nat->IsUnicast(key.local)) {
@@ -224,35 +222,42 @@ Decision DecideFromQueue(const Snapshot& snapshot, const Meta& meta) {
 
 }  // namespace
 
-Decision Decide(const Snapshot& snapshot, const Meta& meta,
-                bool udp_checksum_is_zero) {
-  return meta.key.side == kUplinkSide
-             ? DecideFromUplink(snapshot, meta, udp_checksum_is_zero)
-             : DecideFromQueue(snapshot, meta);
+Decision Decide(const Snapshot& snapshot, const Meta& meta) {
+  return meta.key.side == kUplinkSide ? DecideFromUplink(snapshot, meta)
+                                      : DecideFromQueue(snapshot, meta);
+}
+
+unsigned OwnerOfOriginated(const NatConfig& nat, const Ownership& ownership,
+                           const FlowKey& key) {
+  if (nat.IsUnicast(key.local)) {
+    const uint8_t owner = nat.PlanOf(key.protocol).Owner(key.local_l4port);
+    if (owner != L4PortPlan::kNobody) return owner;
+    if (nat.IsDirect(key.remote)) return ownership.OfTuple(key);
+  }
+  return nat.mapping == Mapping::kEndpointIndependent
+             ? ownership.OfInternalEndpoint(key)
+             : ownership.OfTuple(key);
 }
 
 unsigned OwnerOf(const Snapshot& snapshot, const Ownership& ownership,
                  const Meta& meta, unsigned self) {
   const FlowKey& key = meta.key;
   const NatConfig& nat = *snapshot.nat;
-  const bool independent = nat.mapping == Mapping::kEndpointIndependent;
   if (key.side == kUplinkSide) {
     if (snapshot.service_table.FindAddress(key.local) != nullptr) {
       return ownership.OfTuple(key);
     }
     if (!nat.IsUnicast(key.local)) return self;
-    // Never translated, so the l4port is the originator's own.
-    if (nat.IsDirect(key.remote)) return ownership.OfTuple(key);
-    const L4PortPlan& plan = IsIcmp(key.protocol) ? nat.icmp_ids : nat.l4ports;
-    const uint8_t owner = plan.Owner(key.local_l4port);
-    return owner == L4PortPlan::kNobody ? self : owner;
+    const uint8_t owner = nat.PlanOf(key.protocol).Owner(key.local_l4port);
+    if (owner != L4PortPlan::kNobody) return owner;
+    return nat.direct_used ? ownership.OfTuple(key) : self;
   }
   if (IsBorrowing(meta.route)) return self;
-  if (!independent) return ownership.OfTuple(key);
   ServiceId service = kNoService;
   const bool inbound =
       !IsOriginated(meta.route) && IsReply(snapshot, meta, service);
-  return inbound ? ownership.OfTuple(key) : ownership.OfInternalEndpoint(key);
+  return inbound ? ownership.OfTuple(key)
+                 : OwnerOfOriginated(nat, ownership, key);
 }
 
 QueueId ChooseQueue(const Service& service, uint64_t hash,

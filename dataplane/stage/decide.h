@@ -5,6 +5,7 @@
 #define GODWIT_DATAPLANE_STAGE_DECIDE_H_
 
 #include "dataplane/flow/owner.h"
+#include "dataplane/net/headers.h"
 #include "dataplane/snapshot/snapshot.h"
 #include "dataplane/stage/burst.h"
 
@@ -31,11 +32,23 @@ struct Decision {
   bool local = false;   // the destination is a service address of this node
 };
 
+// A datagram that a host must not take: over IPv6 without a checksum (UDP-03,
+// RFC 8200 8.1). What is translated may be so (RFC 6936 5).
+inline bool LacksChecksum(const PacketView& view) {
+  return view.l4_flags == kUdpNoChecksum && !view.is_v4 &&
+         view.protocol == kProtoUdp;
+}
+
 // For a packet with a key (TCP, UDP, echo) or of another IP protocol, that is
 // no ICMP error and no later fragment. `meta` needs view, key, side, route,
-// queue; the UDP checksum rule needs `udp_checksum_is_zero`.
-Decision Decide(const Snapshot& snapshot, const Meta& meta,
-                bool udp_checksum_is_zero);
+// queue.
+Decision Decide(const Snapshot& snapshot, const Meta& meta);
+
+// The worker that owns what the queue side's `key` originates. What has a
+// unicast address already may leave as it is (`egress.direct`), and then comes
+// back to its own l4port: it goes by the plan, whatever `direct` says now.
+unsigned OwnerOfOriginated(const NatConfig& nat, const Ownership& ownership,
+                           const FlowKey& key);
 
 // The worker that owns the packet's flow, `self` if that does not matter.
 unsigned OwnerOf(const Snapshot& snapshot, const Ownership& ownership,

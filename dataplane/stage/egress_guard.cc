@@ -6,8 +6,8 @@
 namespace godwit {
 namespace {
 
-bool SourceMayLeave(const Snapshot& snapshot, const IpAddress& source,
-                    MayHave sources) {
+inline bool IsAllowed(const Snapshot& snapshot, const IpAddress& source,
+                      MayHave sources) {
   if (snapshot.nat->IsUnicast(source)) return true;
   if (sources == MayHave::kUnicastOrService) {
     return snapshot.service_table.FindAddress(source) != nullptr;
@@ -29,11 +29,11 @@ inline bool FrameMayLeave(const Snapshot& snapshot, const uint8_t* frame,
   }
   if (type == kEtherTypeIpv4 && readable >= at + sizeof(Ipv4Header)) {
     const auto* ip = reinterpret_cast<const Ipv4Header*>(frame + at);
-    return SourceMayLeave(snapshot, IpAddress::FromV4(ip->source), sources);
+    return IsAllowed(snapshot, IpAddress::FromV4(ip->source), sources);
   }
   if (type == kEtherTypeIpv6 && readable >= at + sizeof(Ipv6Header)) {
     const auto* ip = reinterpret_cast<const Ipv6Header*>(frame + at);
-    return SourceMayLeave(snapshot, IpAddress::FromV6(ip->source), sources);
+    return IsAllowed(snapshot, IpAddress::FromV6(ip->source), sources);
   }
   if (type == kEtherTypeArp && readable >= at + sizeof(ArpPacket)) {
     // ANY-25: a service address is never claimed on the link.
@@ -46,6 +46,11 @@ inline bool FrameMayLeave(const Snapshot& snapshot, const uint8_t* frame,
 }
 
 }  // namespace
+
+bool SourceMayLeave(const Snapshot& snapshot, const IpAddress& source,
+                    MayHave sources) {
+  return IsAllowed(snapshot, source, sources);
+}
 
 bool MayLeave(const Snapshot& snapshot, const uint8_t* frame, size_t readable,
               MayHave sources) {

@@ -20,6 +20,9 @@ enum class MayHave : uint8_t {
   kKernel,            // unicast, ARP, ND, link-local
 };
 
+bool SourceMayLeave(const Snapshot& snapshot, const IpAddress& source,
+                    MayHave sources);
+
 // `readable` bytes are at `frame`.
 bool MayLeave(const Snapshot& snapshot, const uint8_t* frame, size_t readable,
               MayHave sources);

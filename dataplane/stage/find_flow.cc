@@ -89,6 +89,10 @@ bool IsLent(const Meta& meta) {
   } else if (flow.protocol == kProtoTcp) {
     MoveTcp(snapshot, flow, from_client, context.now, context, meta);
     if (!meta.undecided()) return;
+  } else if (LacksChecksum(meta.view) && flow.kind == FlowKind::kInbound &&
+             from_client) {
+    meta.verdict = Verdict::kDropUdp6Zero;
+    return;
   } else if (Refreshes(flow, from_client)) {
     const uint32_t deadline =
         context.now + TimeoutOf(snapshot.nat->timeouts, flow);
@@ -128,8 +132,7 @@ bool JudgeAgain(const Snapshot& snapshot, FlowTable& flows, Flow& flow) {
       holds = holds && flow.unicast < snapshot.nat->unicast.size() &&
               !snapshot.nat->unicast[flow.unicast].IsUnspecified();
     } else {
-      holds =
-          holds && snapshot.service_table.FindAddress(flow.local) != nullptr;
+      holds = holds && snapshot.IsOwnAddress(flow.local);
     }
   }
   if (!holds) {

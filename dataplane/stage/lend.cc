@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "dataplane/net/headers.h"
+#include "dataplane/stage/decide.h"
 #include "dataplane/stage/tx.h"
 
 namespace godwit {
@@ -31,9 +32,7 @@ uint32_t DeadlineOf(const Snapshot& snapshot, uint32_t now, const Flow& lent) {
 
 unsigned OwnerByRule(const Snapshot& snapshot, const Context& context,
                      const FlowKey& key) {
-  return snapshot.nat->mapping == Mapping::kEndpointIndependent
-             ? context.ownership->OfInternalEndpoint(key)
-             : context.ownership->OfTuple(key);
+  return OwnerOfOriginated(*snapshot.nat, *context.ownership, key);
 }
 
 void Give(rte_mbuf* mbuf, Route route, unsigned to, Context& context,

@@ -87,6 +87,7 @@ void Reply(const Snapshot& snapshot, Context& context, const Decision& decision,
   Flow flow = Begin(snapshot, context, meta, FlowKind::kInbound, meta.queue);
   flow.service = decision.service;
   flow.answered = true;
+  flow.deadline = context.now + TimeoutOf(snapshot.nat->timeouts, flow);
   if (decision.local) flow.to_uplink = kLoopAdjacency;
   context.flows->MakeInbound(flow, meta.flow);
 }
@@ -198,12 +199,6 @@ void Reject(Context& context, const Decision& decision, rte_mbuf* mbuf,
   SendIcmpError(mbuf, meta, kind, meta.key.local, 0, context);
 }
 
-bool UdpChecksumIsZero(const rte_mbuf* mbuf, const PacketView& view) {
-  return view.protocol == kProtoUdp && view.HasL4() &&
-         rte_pktmbuf_mtod_offset(mbuf, const UdpHeader*, view.l4_offset)
-                 ->checksum == 0;
-}
-
 // A packet that looked like a reply to its tuple's owner, and is none: with
 // endpoint-independent mapping its owner may be another worker.
 bool GoesToOriginatedOwner(const Snapshot& snapshot, Context& context,
@@ -212,7 +207,8 @@ bool GoesToOriginatedOwner(const Snapshot& snapshot, Context& context,
       snapshot.nat->mapping == Mapping::kPerDestination || !meta.lookup) {
     return false;
   }
-  const unsigned owner = context.ownership->OfInternalEndpoint(meta.key);
+  const unsigned owner =
+      OwnerOfOriginated(*snapshot.nat, *context.ownership, meta.key);
   if (owner == context.worker) return false;
   Tag(mbuf, meta).route = Route::kOriginate;
   HandOver(mbuf, owner, context);
@@ -230,8 +226,7 @@ void FollowLentBinding(const Snapshot& snapshot, Context& context,
 
 void Carry(const Snapshot& snapshot, Context& context,
            const FlowTable::Draft& draft, rte_mbuf* mbuf, Meta& meta) {
-  const Decision decision =
-      Decide(snapshot, meta, UdpChecksumIsZero(mbuf, meta.view));
+  const Decision decision = Decide(snapshot, meta);
   switch (decision.plan) {
     case Plan::kDrop:
       meta.verdict = decision.verdict;

@@ -190,6 +190,16 @@ bool IsSpecial(const IpAddress& destination) {
          destination.IsLinkLocal() || destination.IsMulticast();
 }
 
+[[gnu::always_inline]] inline Verdict AddressVerdict(
+    const IpAddress& source, const IpAddress& destination) {
+  if (MayBeSpecial(source) && IsMartianOfQueue(source)) {
+    return Verdict::kDropMartianSource;
+  }
+  return MayBeSpecial(destination) && IsSpecial(destination)
+             ? Verdict::kDropMartianDestination
+             : Verdict::kUndecided;
+}
+
 void FromQueue(const Device& device, Context& context, rte_mbuf* mbuf,
                Meta& meta) {
   const uint8_t* frame = FrameOf(mbuf);
@@ -215,14 +225,11 @@ void FromQueue(const Device& device, Context& context, rte_mbuf* mbuf,
     meta.verdict = Verdict::kDropL2NotMine;
     return;
   }
-  if (MayBeSpecial(source) && IsMartianOfQueue(source)) {
-    meta.verdict = Verdict::kDropMartianSource;
-    return;
-  }
-  if (!mine || (MayBeSpecial(destination) && IsSpecial(destination))) {
+  meta.verdict = AddressVerdict(source, destination);
+  if (!mine && meta.undecided()) {
     meta.verdict = Verdict::kDropMartianDestination;
-    return;
   }
+  if (!meta.undecided()) return;
   SetKey(source, destination, view.source_l4port, view.destination_l4port,
          device.queue, meta);
 }
@@ -276,6 +283,11 @@ void ParseOne(const Snapshot& snapshot, Context& context, rte_mbuf*& mbuf,
 constexpr uint16_t kGroup = 8;
 
 }  // namespace
+
+Verdict CheckAddressesOfQueue(const IpAddress& source,
+                              const IpAddress& destination) {
+  return AddressVerdict(source, destination);
+}
 
 void Parse(const Snapshot& snapshot, Context& context, Burst& burst) {
   const FlowTable& flows = *context.flows;

@@ -10,6 +10,10 @@
 
 namespace godwit {
 
+// Addresses that no packet of a service queue may have; kUndecided: these may.
+Verdict CheckAddressesOfQueue(const IpAddress& source,
+                              const IpAddress& destination);
+
 void Parse(const Snapshot& snapshot, Context& context, Burst& burst);
 
 }  // namespace godwit

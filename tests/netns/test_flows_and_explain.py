@@ -122,6 +122,15 @@ def test_idle_is_the_time_since_the_last_packet(wv):
     assert pause - 1.2 <= idle <= time.monotonic() - begun + 1
 
 
+def test_idle_of_a_flow_that_a_reply_opened(wv, ip):
+  """A server answers from its endpoint to somebody whose question came elsewhere, or before a restart."""
+  sport = wv.l4port()
+  wv.q["dns0"].send(pk.udp(ip.VIP, ip.C, 53, sport))
+  wv.arrives("up", match=lambda p: p.src == ip.VIP)
+  flow, = find(wv, remote=pk.at(ip.C, sport))
+  assert flow["idle_s"] < 5 and flow["expires_s"] > 250, flow
+
+
 # -- counters ----------------------------------------------------------------------------------------------------
 
 
@@ -172,6 +181,24 @@ def test_explain_names_the_queue_that_will_get_it(wv, ip):
     assert told["service"] == "dns"
     assert wv.deliver(pk.udp(ip.C, ip.VIP, sport, 53), "dns0", "dns1") == told["queue"]
     assert explain(wv, "udp", ip.C, sport, ip.VIP, 53)["queue"] == told["queue"]
+
+
+def test_explain_knows_addresses_that_nothing_may_have(wv):
+  """What a queue sends from or to them is dropped before anything is looked up; and rule 5 for the kernel's own."""
+  ip = pk.V4
+  for source, destination, reason in (
+      ("127.0.0.1", ip.S, "martian_src"), ("169.254.1.1", ip.S, "martian_src"), ("224.0.0.1", ip.S, "martian_src"),
+      ("0.0.0.0", ip.S, "martian_src"), (ip.I1, "224.0.0.1", "martian_dst"), (ip.I1, "127.0.0.1", "martian_dst"),
+      (ip.I1, "255.255.255.255", "martian_dst")):
+    sport = wv.l4port()
+    told = explain(wv, "udp", source, sport, destination, 53, "crawl0")
+    assert (told["verdict"], told["reason"]) == ("dropped", reason), (source, destination, told)
+    with wv.drops(1, reason):
+      wv.q["crawl0"].send(pk.udp(source, destination, sport, 53))
+  told = explain(wv, "udp", ip.U, 4001, ip.S, 53, "kernel")
+  assert (told["verdict"], told["translated"]) == ("sent", ""), told
+  told = explain(wv, "udp", "10.66.0.1", 4001, ip.S, 53, "kernel")
+  assert (told["verdict"], told["reason"]) == ("dropped", "leak_prevented"), told
 
 
 def test_explain_changes_nothing(wv, ip):

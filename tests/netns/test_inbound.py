@@ -141,6 +141,13 @@ def test_UDP_01_v4_zero_checksum_is_delivered_as_zero(w):
   w.deliver(pk.udp(ip.C, ip.VIP, w.l4port(), 53, l4={"chksum": 0}), *DNS)
 
 
+def test_UDP_03_a_flow_that_exists_makes_no_difference(w):
+  ip, sport = pk.V6, w.l4port()
+  w.deliver(pk.udp(ip.C, ip.VIP, sport, 53), *DNS)
+  with w.drops(1, "udp6_zero"):
+    w.up.send(pk.udp(ip.C, ip.VIP, sport, 53, l4={"chksum": 0}))
+
+
 def test_UDP_09_port_zero_is_dropped(w, ip):
   with w.drops(2, "port_zero"):
     w.up.send(pk.udp(ip.C, ip.VIP, 0, 53))

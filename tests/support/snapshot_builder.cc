@@ -184,6 +184,7 @@ SnapshotBuilder& SnapshotBuilder::EgressL4Ports(uint16_t low, uint16_t high) {
 }
 
 SnapshotBuilder& SnapshotBuilder::Direct(std::string_view prefix) {
+  nat_.direct_used = true;
   nat_.direct.push_back(Prefix::Parse(prefix).value());
   return *this;
 }

@@ -228,11 +228,51 @@ TEST_P(ChangeWalk, Cfg05Map20AnotherRangeLeavesMappings) {
   }
 }
 
+// With several workers too: `direct` says how flows begin, not where they are
+// found.
+TEST_P(ChangeWalk, Cfg05DirectLeavesFlowsAsTheyBegan) {
+  const std::string remote = at.At(at.remote, 53);
+  const std::string direct = at.At(at.direct, 53);
+  SnapshotBuilder world = World();
+  Walk walk(world, {.workers = 3});
+  std::map<unsigned, uint16_t> given;
+  for (unsigned i = 0; i < 30; ++i) {
+    Leave(walk, "crawl0", Udp(at.At(at.internal, 5000 + i), remote));
+    given[i] = given_;
+    // One from within the range of l4ports, one from outside of it.
+    for (const unsigned own : {50000 + i, 2000 + i}) {
+      Leave(walk, "crawl0", Udp(at.At(at.unicast, own), direct));
+      EXPECT_EQ(given_, own);
+    }
+  }
+  const auto expect_as_before = [&] {
+    for (unsigned i = 0; i < 30; ++i) {
+      EXPECT_THAT(walk.Send("wan0", Udp(remote, at.At(at.unicast, given[i]))),
+                  ElementsAre(ArrivesAt("crawl0")));
+      Leave(walk, "crawl0", Udp(at.At(at.internal, 5000 + i), remote));
+      EXPECT_EQ(given_, given[i]);
+      for (const unsigned own : {50000 + i, 2000 + i}) {
+        EXPECT_THAT(walk.Send("wan0", Udp(direct, at.At(at.unicast, own))),
+                    ElementsAre(ArrivesAt("crawl0")));
+        Leave(walk, "crawl0", Udp(at.At(at.unicast, own), direct));
+        EXPECT_EQ(given_, own);
+      }
+    }
+    EXPECT_EQ(walk.mappings(), 90u);
+  };
+  walk.Publish(
+      world.Direct(at.v4 ? at.remote + "/32" : at.remote + "/128").Change());
+  expect_as_before();
+  world.nat().direct.clear();
+  walk.Publish(world.Change());
+  expect_as_before();
+}
+
 // With several workers too: what comes back finds the one that has the
 // mapping, whatever is given out since (CFG-05).
 TEST_P(ChangeWalk, Cfg05AnswersFindTheirWorkerInAnotherRange) {
   for (const auto& [low, high] : std::vector<std::pair<uint16_t, uint16_t>>{
-           {50001, 50999}, {49000, 51999}, {52000, 52999}}) {
+           {50001, 50999}, {49000, 51999}, {52000, 52999}, {50000, 50063}}) {
     SnapshotBuilder world = World();
     Walk walk(world, {.workers = 3});
     std::map<unsigned, uint16_t> given;
