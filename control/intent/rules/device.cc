@@ -155,6 +155,31 @@ bool IsReachable(const api::Uplink& uplink, const IpAddress& gateway) {
   return says_nothing;
 }
 
+// The first or the last address of an IPv4 prefix, which no host has; in those
+// of two addresses (RFC 3021) and of one, hosts have them all.
+bool IsEdge(const Prefix& prefix, const IpAddress& address) {
+  constexpr unsigned kLongestWithEdges = 30;
+  if (!prefix.address.IsV4() || prefix.length > kLongestWithEdges) return false;
+  const auto number = [](const IpAddress& of) {
+    const uint8_t* const b = of.V4Bytes();
+    return uint32_t{b[0]} << 24 | uint32_t{b[1]} << 16 | uint32_t{b[2]} << 8 |
+           uint32_t{b[3]};
+  };
+  const uint32_t first = number(prefix.Masked().address);
+  const uint32_t last = first | UINT32_MAX >> prefix.length;
+  return prefix.Contains(address) &&
+         (number(address) == first || number(address) == last);
+}
+
+// The prefix of `uplink` that `gateway` is no host of; empty without one.
+std::string EdgeOf(const api::Uplink& uplink, const IpAddress& gateway) {
+  for (const std::string& text : uplink.addresses()) {
+    const std::optional<Prefix> prefix = InterfaceAddress(text);
+    if (prefix && IsEdge(*prefix, gateway)) return prefix->Masked().ToString();
+  }
+  return "";
+}
+
 void CheckGateways(const api::Uplink& uplink, const std::string& path,
                    Findings& findings) {
   Once<IpAddress> once;
@@ -169,6 +194,13 @@ void CheckGateways(const api::Uplink& uplink, const std::string& path,
     if (!is_link_local && !IsReachable(uplink, *gateway)) {
       NotA(findings, at, text,
            absl::StrCat("another host in a prefix of ", path, ".addresses"));
+      continue;
+    }
+    const std::string edge = EdgeOf(uplink, *gateway);
+    if (!edge.empty()) {
+      NotA(findings, at, text,
+           absl::StrCat("a host of ", edge,
+                        ": its first and last address mean all of it"));
       continue;
     }
     once.Check(findings, *gateway, text, at);

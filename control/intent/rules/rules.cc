@@ -15,6 +15,12 @@ bool IsBroadcast(const IpAddress& address) {
   return address.IsV4() && address.V4Wire() == 0xffffffff;
 }
 
+// RFC 1122 3.2.1.3: no host has one, and routers drop them.
+bool IsReserved(const IpAddress& address) {
+  return address.IsV4() &&
+         (address.V4Bytes()[0] == 0 || address.V4Bytes()[0] >= 240);
+}
+
 }  // namespace
 
 std::string At(absl::string_view list, int index) {
@@ -54,6 +60,12 @@ std::optional<IpAddress> HostAddress(Findings& findings,
     NotA(findings, path, text,
          "an address that one host can have: multicast, broadcast, loopback, "
          "link-local and unspecified ones can't be used here");
+    return std::nullopt;
+  }
+  if (IsReserved(*address)) {
+    NotA(findings, path, text,
+         "an address that one host can have: 0.0.0.0/8 and 240.0.0.0/4 are "
+         "reserved");
     return std::nullopt;
   }
   return address;

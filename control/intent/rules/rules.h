@@ -73,7 +73,7 @@ void Once<Key>::Refuse(Findings& findings, absl::string_view shown,
 }
 
 // Reads an address that one host may have: neither multicast, loopback,
-// link-local, unspecified nor broadcast. Reports what is none.
+// link-local, unspecified, broadcast nor reserved. Reports what is none.
 std::optional<IpAddress> HostAddress(Findings& findings,
                                      const std::string& path,
                                      const std::string& text);

@@ -91,6 +91,16 @@ const BadInput kBadInputs[] = {
      "[198.51.100.7/24], gateway: [198.51.100.7]}]",
      "godwit.yaml:3: uplinks[0].gateway[0]: \"198.51.100.7\" is not another "
      "host in a prefix of uplinks[0].addresses"},
+    {"GatewayIsBroadcast", 3,
+     "uplinks: [{name: wan0, device: \"veth:wan0\", addresses: "
+     "[198.51.100.7/24], gateway: [198.51.100.255]}]",
+     "godwit.yaml:3: uplinks[0].gateway[0]: \"198.51.100.255\" is not a host "
+     "of 198.51.100.0/24: its first and last address mean all of it"},
+    {"GatewayIsNetwork", 3,
+     "uplinks: [{name: wan0, device: \"veth:wan0\", addresses: "
+     "[198.51.100.13/30], gateway: [198.51.100.12]}]",
+     "godwit.yaml:3: uplinks[0].gateway[0]: \"198.51.100.12\" is not a host "
+     "of 198.51.100.12/30: its first and last address mean all of it"},
     {"GatewayTwice", 3,
      "uplinks: [{name: wan0, device: \"veth:wan0\", gateway: [198.51.100.1, "
      "198.51.100.1]}]",

@@ -39,6 +39,12 @@ const BadInput kBadInputs[] = {
      "godwit.yaml:2: node.unicast[0]: \"255.255.255.255\" is not an address "
      "that one host can have: multicast, broadcast, loopback, link-local and "
      "unspecified ones can't be used here"},
+    {"UnicastInThisNetwork", 2, "node: {unicast: [0.1.2.3]}",
+     "godwit.yaml:2: node.unicast[0]: \"0.1.2.3\" is not an address that one "
+     "host can have: 0.0.0.0/8 and 240.0.0.0/4 are reserved"},
+    {"UnicastIsReserved", 2, "node: {unicast: [240.1.2.3]}",
+     "godwit.yaml:2: node.unicast[0]: \"240.1.2.3\" is not an address that "
+     "one host can have: 0.0.0.0/8 and 240.0.0.0/4 are reserved"},
     {"NodeName", 2, "node: {name: \"ams 1\", unicast: [198.51.100.7]}",
      "godwit.yaml:2: node.name: \"ams 1\" is not a name: 1-63 letters, digits, "
      "'_', '.' or '-', and neither of the last two at its beginning"},
