@@ -22,7 +22,7 @@ namespace godwit {
 // Serves http://LISTEN/metrics from Start() until destruction.
 class MetricsServer {
  public:
-  // `config.listen` is ADDRESS:PORT, IPv6 in brackets. Absent or empty means
+  // `config.listen` is ADDRESS:PORT of IPv4. Absent or empty means
   // off, and a null pointer is returned. `node` must outlive the server.
   // INVALID_ARGUMENT if it is no such pair, UNAVAILABLE if it can't be bound.
   static absl::StatusOr<std::unique_ptr<MetricsServer>> Start(

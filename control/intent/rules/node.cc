@@ -212,9 +212,10 @@ void CheckAnnounceTimes(const api::Announce& announce, Findings& findings) {
 void CheckMetricsListen(const api::Metrics& metrics, Findings& findings) {
   if (!metrics.has_listen()) return;
   const auto listen = AddressAndPort::Parse(metrics.listen());
-  if (!listen || listen->l4port == 0) {
+  // Debian builds the HTTP library without IPv6.
+  if (!listen || listen->l4port == 0 || !listen->address.IsV4()) {
     NotA(findings, "metrics.listen", metrics.listen(),
-         "ADDRESS:PORT, as in \"127.0.0.1:9467\" or \"[::1]:9467\"");
+         "ADDRESS:PORT of IPv4, as in \"127.0.0.1:9467\"");
   }
 }
 

@@ -123,8 +123,11 @@ const BadInput kBadInputs[] = {
     {"AnnounceHold", 8, "announce: {hold: 2h}",
      "godwit.yaml:8: announce.hold: \"7200s\" is not a time of 0s-3600s"},
     {"MetricsListen", 8, "metrics: {listen: \"9467\"}",
-     "godwit.yaml:8: metrics.listen: \"9467\" is not ADDRESS:PORT, as in "
-     "\"127.0.0.1:9467\" or \"[::1]:9467\""},
+     "godwit.yaml:8: metrics.listen: \"9467\" is not ADDRESS:PORT of "
+     "IPv4, as in \"127.0.0.1:9467\""},
+    {"MetricsListenOnIpv6", 8, "metrics: {listen: \"[::1]:9467\"}",
+     "godwit.yaml:8: metrics.listen: \"[::1]:9467\" is not ADDRESS:PORT of "
+     "IPv4, as in \"127.0.0.1:9467\""},
     {"ControlSocket", 8, "control: {socket: run/control.sock}",
      "godwit.yaml:8: control.socket: \"run/control.sock\" is not the absolute "
      "path of a socket, of at most 107 bytes"},
