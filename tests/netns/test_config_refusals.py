@@ -94,6 +94,8 @@ CASES = [
          "dataplane.cpus[1]", str(WORKER_CPU)),
     case("idle-unknown", "idle: adaptive", "idle: sleepy", "dataplane.idle", "sleepy"),
     case("hugepages-unknown", "hugepages: auto", "hugepages: maybe", "dataplane.hugepages", "maybe"),
+    case("eal-argument-unknown", "  idle: adaptive", '  idle: adaptive\n  eal_args: ["--nonsense"]',
+         "dataplane.eal_args[0]", "--nonsense"),
     case("max-flows-zero", "max_flows: 65536", "max_flows: 0", "dataplane.max_flows", "0"),
     case("uplink-device-kind", 'device: "veth:wan0"', 'device: "carrier:pigeon"', "uplinks[0].device", "carrier:pigeon"),
     case("uplink-device-empty", 'device: "veth:wan0"', 'device: ""', "uplinks[0].device"),

@@ -71,15 +71,6 @@ void CheckMaxFlows(const api::Dataplane& dataplane, Findings& findings) {
   }
 }
 
-void CheckEalArgs(const api::Dataplane& dataplane, Findings& findings) {
-  for (int i = 0; i < dataplane.eal_args_size(); ++i) {
-    const std::string& arg = dataplane.eal_args(i);
-    if (arg.empty() || arg.find('\0') != arg.npos) {
-      NotA(findings, At("dataplane.eal_args", i), arg, "an argument for DPDK");
-    }
-  }
-}
-
 // "auto" is no range; it is fit for use as it is.
 std::optional<L4PortRange> EgressRange(const api::Egress& egress) {
   if (!egress.has_ports() || egress.ports() == "auto") return std::nullopt;

@@ -21,6 +21,7 @@ namespace godwit::rules {
 // By subject; each calls its rules one after the other.
 void CheckNode(const api::Config& config, Findings& findings);
 void CheckDataplane(const api::Config& config, Findings& findings);
+void CheckEalArgs(const api::Dataplane& dataplane, Findings& findings);
 void CheckEgress(const api::Config& config, Findings& findings);
 void CheckDaemon(const api::Config& config, Findings& findings);
 void CheckUplinks(const api::Config& config, Findings& findings);

@@ -62,6 +62,12 @@ const BadInput kBadInputs[] = {
     {"TooFewFlows", 8, "dataplane: {max_flows: 1000}",
      "godwit.yaml:8: dataplane.max_flows: \"1000\" is not a number of flows of "
      "1024-16777215"},
+    {"EalArgumentWithoutItsValue", 8, "dataplane: {eal_args: [-v, -m]}",
+     "godwit.yaml:8: dataplane.eal_args[1]: \"-m\" is not complete: -m needs "
+     "a value behind it"},
+    {"EalArgumentWithAValue", 8, "dataplane: {eal_args: [--no-hpet=1]}",
+     "godwit.yaml:8: dataplane.eal_args[0]: \"--no-hpet=1\" is not right: "
+     "--no-hpet has no value"},
     {"EmptyEalArgument", 8, "dataplane: {eal_args: [\"\"]}",
      "godwit.yaml:8: dataplane.eal_args[0]: \"\" is not an argument for DPDK"},
     {"EgressPortsWord", 8, "egress: {ports: all}",

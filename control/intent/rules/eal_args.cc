@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What DPDK's environment would not take, or take and end the process for: it
+// says so with no line of the file, and only at start.
+#include <algorithm>
+#include <cstdint>
+#include <iterator>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "control/api/field_text.h"
+#include "control/intent/rules/rules.h"
+
+namespace godwit::rules {
+namespace {
+
+enum class Takes : uint8_t { kNothing, kValue, kValueOrNothing };
+
+struct Option {
+  absl::string_view name;
+  Takes takes;
+};
+
+// Of DPDK 22.11. Left out are those that print and exit (-h, --help).
+constexpr Option kOptions[] = {
+    {"-S", Takes::kValue},
+    {"-a", Takes::kValue},
+    {"-b", Takes::kValue},
+    {"-c", Takes::kValue},
+    {"-d", Takes::kValue},
+    {"-l", Takes::kValue},
+    {"-m", Takes::kValue},
+    {"-n", Takes::kValue},
+    {"-r", Takes::kValue},
+    {"-s", Takes::kValue},
+    {"-v", Takes::kNothing},
+    {"--allow", Takes::kValue},
+    {"--base-virtaddr", Takes::kValue},
+    {"--block", Takes::kValue},
+    {"--create-uio-dev", Takes::kNothing},
+    {"--file-prefix", Takes::kValue},
+    {"--force-max-simd-bitwidth", Takes::kValue},
+    {"--huge-dir", Takes::kValue},
+    {"--huge-unlink", Takes::kValueOrNothing},
+    {"--huge-worker-stack", Takes::kValueOrNothing},
+    {"--in-memory", Takes::kNothing},
+    {"--iova-mode", Takes::kValue},
+    {"--lcores", Takes::kValue},
+    {"--legacy-mem", Takes::kNothing},
+    {"--log-level", Takes::kValue},
+    {"--main-lcore", Takes::kValue},
+    {"--match-allocations", Takes::kNothing},
+    {"--mbuf-pool-ops-name", Takes::kValue},
+    {"--no-hpet", Takes::kNothing},
+    {"--no-huge", Takes::kNothing},
+    {"--no-pci", Takes::kNothing},
+    {"--no-shconf", Takes::kNothing},
+    {"--no-telemetry", Takes::kNothing},
+    {"--proc-type", Takes::kValue},
+    {"--single-file-segments", Takes::kNothing},
+    {"--socket-limit", Takes::kValue},
+    {"--socket-mem", Takes::kValue},
+    {"--syslog", Takes::kValue},
+    {"--telemetry", Takes::kNothing},
+    {"--trace", Takes::kValue},
+    {"--trace-bufsz", Takes::kValue},
+    {"--trace-dir", Takes::kValue},
+    {"--trace-mode", Takes::kValue},
+    {"--vdev", Takes::kValue},
+    {"--vfio-intr", Takes::kValue},
+    {"--vfio-vf-token", Takes::kValue},
+    {"--vmware-tsc-map", Takes::kNothing},
+};
+
+// "--log-level" of "--log-level=debug", "-m" of "-m512".
+absl::string_view NameOf(absl::string_view arg) {
+  if (absl::StartsWith(arg, "--")) return arg.substr(0, arg.find('='));
+  return arg.substr(0, 2);
+}
+
+const Option* Find(absl::string_view name) {
+  const Option* const found =
+      std::find_if(std::begin(kOptions), std::end(kOptions),
+                   [name](const Option& each) { return each.name == name; });
+  return found == std::end(kOptions) ? nullptr : found;
+}
+
+std::string Known() {
+  return absl::StrJoin(kOptions, " ", [](std::string* out, const Option& each) {
+    absl::StrAppend(out, each.name);
+  });
+}
+
+}  // namespace
+
+void CheckEalArgs(const api::Dataplane& dataplane, Findings& findings) {
+  for (int i = 0; i < dataplane.eal_args_size(); ++i) {
+    const std::string& arg = dataplane.eal_args(i);
+    const std::string path = At("dataplane.eal_args", i);
+    if (arg.empty() || arg.find('\0') != arg.npos) {
+      NotA(findings, path, arg, "an argument for DPDK");
+      continue;
+    }
+    const absl::string_view name = NameOf(arg);
+    const Option* const option = Find(name);
+    if (option == nullptr) {
+      NotA(findings, path, arg,
+           absl::StrCat("an option of DPDK's environment: ", Known()));
+      continue;
+    }
+    const bool has_value = arg.size() > name.size();
+    if (option->takes == Takes::kNothing && has_value) {
+      NotA(findings, path, arg, absl::StrCat("right: ", name, " has no value"));
+    }
+    if (option->takes != Takes::kValue || has_value) continue;
+    if (i + 1 == dataplane.eal_args_size()) {
+      NotA(findings, path, arg,
+           absl::StrCat("complete: ", name, " needs a value behind it"));
+      continue;
+    }
+    ++i;  // the value, whatever it is
+    if (dataplane.eal_args(i).find('\0') != std::string::npos) {
+      NotA(findings, At("dataplane.eal_args", i), dataplane.eal_args(i),
+           "an argument for DPDK");
+    }
+  }
+}
+
+}  // namespace godwit::rules
