@@ -14,6 +14,7 @@
 #include "control/cli/render.h"
 #include "control/cli/values.h"
 #include "control/intent/load.h"
+#include "control/intent/machine.h"
 
 namespace godwit::cli {
 namespace {
@@ -353,7 +354,7 @@ absl::StatusOr<Answer> Perform(const Command& command, Client& client) {
                                                                    client);
 }
 
-// Without a daemon the rules of the file itself still hold.
+// By the functions that a starting daemon asks, so that both say the same.
 absl::StatusOr<Answer> CheckWithoutDaemon(const Command& command) {
   const absl::StatusOr<std::string> text = ReadFile(command.arguments[0]);
   if (!text.ok()) return text.status();
@@ -361,10 +362,14 @@ absl::StatusOr<Answer> CheckWithoutDaemon(const Command& command) {
       LoadConfig(*text, command.arguments[0]);
   if (!loaded.ok()) return loaded.status();
   api::ConfigCheckReply reply;
-  reply.set_message("ok (no daemon was asked: this machine was not looked at)");
-  for (const std::string& warning : loaded->warnings) {
-    reply.add_warnings(warning);
-  }
+  const bool is_for_another = command.keys.contains("file-only");
+  const auto warnings = is_for_another ? CheckAnywhere(*loaded)
+                                       : CheckHere(*loaded, ReadMachine());
+  if (!warnings.ok()) return warnings.status();
+  reply.set_message(is_for_another
+                        ? "ok (the file alone: no machine was looked at)"
+                        : "ok (no daemon was asked: this machine was)");
+  for (const std::string& warning : *warnings) reply.add_warnings(warning);
   return AnswerWith(command, reply);
 }
 

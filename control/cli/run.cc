@@ -45,12 +45,14 @@ Outcome Done(const Answer& answer) {
   return outcome;
 }
 
+Outcome CheckAlone(const Command& command) {
+  const absl::StatusOr<Answer> answer = CheckWithoutDaemon(command);
+  return answer.ok() ? Done(*answer) : Failed(command, answer.status());
+}
+
 // What can be done with nobody there.
 Outcome WithoutDaemon(const Command& command, const absl::Status& why) {
-  if (command.verb->action == Action::kConfigCheck) {
-    const absl::StatusOr<Answer> answer = CheckWithoutDaemon(command);
-    return answer.ok() ? Done(*answer) : Failed(command, answer.status());
-  }
+  if (command.verb->action == Action::kConfigCheck) return CheckAlone(command);
   Outcome outcome = Failed(command, why);
   if (command.verb->action == Action::kVersion) {
     outcome.out = VersionWithoutDaemon(command).text;
@@ -68,6 +70,10 @@ Outcome Run(const std::vector<std::string>& words) {
     (parsed.exit_code == ExitCode::kDone ? outcome.out : outcome.err) =
         parsed.text;
     return outcome;
+  }
+  // The daemon would look at its own machine.
+  if (parsed.command.keys.contains("file-only")) {
+    return CheckAlone(parsed.command);
   }
   absl::StatusOr<Client> client = Client::Connect(parsed.command.socket);
   if (!client.ok()) return WithoutDaemon(parsed.command, client.status());

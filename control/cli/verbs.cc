@@ -95,6 +95,9 @@ constexpr Key kShowKeys[] = {
 constexpr Key kDrainKeys[] = {
     {"deadline", "DURATION",
      "inbound flows it still has then go to other queues, 1s to 24h"}};
+constexpr Key kCheckKeys[] = {
+    {"file-only", "",
+     "the rules of the file alone: it is for another machine than this"}};
 constexpr Key kApplyKeys[] = {
     {"confirm-within", "DURATION",
      "goes again after this, 1s to 24h, unless `config confirm` comes"}};
@@ -270,13 +273,11 @@ constexpr Verb kVerbs[] = {
      "config show\n"
      "config show --defaults\n"
      "config show --generation=17"},
-    {Action::kConfigCheck,
-     "config",
-     "check",
-     "Would this file be accepted? Works without a daemon too.",
-     kFile,
-     {},
-     "config check /etc/godwit/godwit.yaml"},
+    {Action::kConfigCheck, "config", "check",
+     "Would this file be accepted here? Works without a daemon too.", kFile,
+     kCheckKeys,
+     "config check /etc/godwit/godwit.yaml\n"
+     "config check --file-only ams2.yaml"},
     {Action::kConfigDiff,
      "config",
      "diff",

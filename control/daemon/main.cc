@@ -8,7 +8,10 @@
 #include <sstream>
 #include <thread>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "control/api/field_text.h"
 #include "control/daemon/buffers.h"
 #include "control/daemon/watchdog.h"
 #include "control/health/runner.h"
@@ -98,6 +101,34 @@ HugePages HugePagesOf(const api::Dataplane& dataplane) {
   }
 }
 
+// The field of the config that is at the bottom of what StartEal() says.
+absl::Status WithField(const api::Dataplane& dataplane,
+                       const absl::Status& status) {
+  std::string field = "dataplane";
+  if (absl::IsInvalidArgument(status)) {
+    field = "dataplane.cpus";
+  } else if (absl::IsFailedPrecondition(status)) {
+    field = "dataplane.hugepages";
+  } else if (dataplane.eal_args_size() > 0) {
+    field = absl::StrCat("dataplane.eal_args: ",
+                         Quoted(absl::StrJoin(dataplane.eal_args(), " ")));
+  }
+  return absl::Status(status.code(),
+                      absl::StrCat(field, ": ", status.message()));
+}
+
+// What a part says of its field, `PATH: MESSAGE`, with the file and the line.
+absl::Status AtLine(const absl::Status& status, const Source& source) {
+  const std::string message(status.message());
+  const size_t colon = message.find(": ");
+  if (status.ok() || colon == message.npos ||
+      absl::StartsWith(message, source.filename + ":")) {
+    return status;
+  }
+  return ToStatus({{message.substr(0, colon), message.substr(colon + 2)}},
+                  source);
+}
+
 // DPDK's environment, and the buffers of all devices.
 absl::StatusOr<rte_mempool*> StartMemory(const api::Config& config,
                                          unsigned workers) {
@@ -122,9 +153,27 @@ absl::StatusOr<rte_mempool*> StartMemory(const api::Config& config,
   eal.spare_mib = kSpareDriversMib + mib_of(pool.count, /*paged=*/true) -
                   shared_pool + spare.xsk_sockets * xsk_pool;
   const auto mode = StartEal(eal);
-  if (!mode.ok()) return mode.status();
+  if (!mode.ok()) return WithField(config.dataplane(), mode.status());
   Log(mode->note);
-  return CreateMbufPool(pool);
+  const auto created = CreateMbufPool(pool);
+  if (created.ok()) return created;
+  return absl::ResourceExhaustedError(
+      absl::StrCat("dataplane.hugepages: ", created.status().message()));
+}
+
+absl::StatusOr<std::unique_ptr<WorkerSet>> MakeWorkers(
+    const api::Dataplane& dataplane, rte_mempool* pool) {
+  WorkerSet::Options options;
+  options.workers = dataplane.workers();
+  options.max_flows = dataplane.max_flows();
+  options.idle = IdleOf(dataplane, options.workers);
+  options.huge_pages = HugePagesOf(dataplane);
+  options.pool = pool;
+  auto set = WorkerSet::Create(options);
+  if (set.ok()) return set;
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "dataplane.max_flows: ", Quoted(absl::StrCat(options.max_flows)), ": ",
+      set.status().message()));
 }
 
 // The signal that is to end this run. SIGHUP is none: it means a new file to
@@ -151,15 +200,9 @@ absl::Status Serve(const Options& options, const LoadedConfig& loaded,
   const api::Dataplane& dataplane = config.dataplane();
   const unsigned workers = dataplane.workers();
   const auto pool = StartMemory(config, workers);
-  if (!pool.ok()) return pool.status();
-  WorkerSet::Options set_options;
-  set_options.workers = workers;
-  set_options.max_flows = dataplane.max_flows();
-  set_options.idle = IdleOf(dataplane, workers);
-  set_options.huge_pages = HugePagesOf(dataplane);
-  set_options.pool = *pool;
-  auto set = WorkerSet::Create(set_options);
-  if (!set.ok()) return set.status();
+  if (!pool.ok()) return AtLine(pool.status(), loaded.source);
+  auto set = MakeWorkers(dataplane, *pool);
+  if (!set.ok()) return AtLine(set.status(), loaded.source);
   DeviceSet device_set({workers, *pool});
   Watchdog watchdog(
       WatchdogLimit(), workers,
@@ -177,12 +220,14 @@ absl::Status Serve(const Options& options, const LoadedConfig& loaded,
   std::unique_ptr<MetricsServer> metrics;
   if (status.ok()) {
     auto started = ControlServer::Start(where, control);
-    status = started.status();
+    // `--socket` is no line of the file.
+    status = options.socket.empty() ? AtLine(started.status(), loaded.source)
+                                    : started.status();
     if (started.ok()) server = *std::move(started);
   }
   if (status.ok()) {
     auto started = MetricsServer::Start(config.metrics(), control);
-    status = started.status();
+    status = AtLine(started.status(), loaded.source);
     if (started.ok()) metrics = *std::move(started);
   }
   std::thread signal_thread;
@@ -239,7 +284,10 @@ int Main(int argc, char** argv) {
                  std::string(loaded.status().message()).c_str());
     return 1;
   }
-  const absl::Status served = Serve(options, *loaded, signals);
+  // Before anything is open: what is missing here, all of it at once.
+  const absl::Status here = CheckHere(*loaded, ReadMachine()).status();
+  const absl::Status served =
+      here.ok() ? Serve(options, *loaded, signals) : here;
   if (!served.ok()) {
     std::fprintf(stderr, "%s\n", std::string(served.message()).c_str());
     return 1;

@@ -133,4 +133,28 @@ std::vector<std::string> Difference(const api::Config& before,
   return lines;
 }
 
+std::vector<Finding> FixedAtStart(const api::Config& before,
+                                  const api::Config& after) {
+  std::vector<Finding> findings;
+  const auto compare = [&findings](const char* room, const Message& was,
+                                   const Message& is) {
+    const google::protobuf::Descriptor& type = *was.GetDescriptor();
+    for (int i = 0; i < type.field_count(); ++i) {
+      const FieldDescriptor& field = *type.field(i);
+      const std::string old = ValueText(was, field);
+      const std::string next = ValueText(is, field);
+      if (old == next) continue;
+      findings.push_back({absl::StrCat(room, ".", field.name()),
+                          absl::StrCat(Quoted(next),
+                                       " can't change while the daemon runs, "
+                                       "which began with ",
+                                       Quoted(old), ": restart it")});
+    }
+  };
+  compare("dataplane", before.dataplane(), after.dataplane());
+  compare("metrics", before.metrics(), after.metrics());
+  compare("control", before.control(), after.control());
+  return findings;
+}
+
 }  // namespace godwit

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "control/api/godwit.pb.h"
+#include "control/intent/findings.h"
 
 namespace godwit {
 
@@ -16,6 +17,11 @@ namespace godwit {
 // services are known by their names; their order means nothing.
 std::vector<std::string> Difference(const api::Config& before,
                                     const api::Config& after);
+
+// What was made once, at start: a finding for each field of `dataplane`,
+// `metrics` and `control` that is another in `after`. Both have every default.
+std::vector<Finding> FixedAtStart(const api::Config& before,
+                                  const api::Config& after);
 
 }  // namespace godwit
 

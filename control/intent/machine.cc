@@ -3,6 +3,7 @@
 
 #include <grp.h>
 #include <net/if.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,6 +17,8 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "control/api/field_text.h"
+#include "control/intent/defaults.h"
+#include "control/intent/listen.h"
 #include "control/intent/rules/rules.h"
 #include "control/intent/validate.h"
 #include "dataplane/device/device_spec.h"
@@ -58,6 +61,35 @@ std::set<std::string> ReadInterfaces() {
   return names;
 }
 
+// Online, and this process may use them. Asked once: the daemon pins itself
+// later, and that is no wish of the operator's.
+const std::set<uint32_t>& UsableCpus() {
+  static const std::set<uint32_t>& usable = *new std::set<uint32_t>([] {
+    const std::string online = FirstLine("/sys/devices/system/cpu/online");
+    auto cpus = ParseCpuList(online).value_or(std::set<uint32_t>());
+    cpu_set_t allowed;
+    CPU_ZERO(&allowed);
+    if (sched_getaffinity(getpid(), sizeof(allowed), &allowed) != 0) {
+      return cpus;
+    }
+    std::erase_if(cpus, [&allowed](uint32_t cpu) {
+      return cpu >= CPU_SETSIZE || !CPU_ISSET(cpu, &allowed);
+    });
+    return cpus;
+  }());
+  return usable;
+}
+
+bool ReadHasHugepages() {
+  constexpr char kFolder[] = "/sys/kernel/mm/hugepages";
+  for (const std::string& size : NamesIn(kFolder)) {
+    const std::string file = absl::StrCat(kFolder, "/", size, "/nr_hugepages");
+    const std::string count = FirstLine(file.c_str());
+    if (!count.empty() && count != "0") return true;
+  }
+  return false;
+}
+
 std::string ReadHostname() {
   char name[256] = "";
   if (gethostname(name, sizeof(name) - 1) != 0) return "";
@@ -91,7 +123,8 @@ void CheckCpusExist(const api::Config& config, const Machine& machine,
     const uint32_t cpu = config.dataplane().cpus(i);
     if (machine.cpus.contains(cpu)) continue;
     rules::NotA(findings, rules::At("dataplane.cpus", i), absl::StrCat(cpu),
-                absl::StrCat("a CPU of this machine: it has ",
+                absl::StrCat("a CPU that this process may use: "
+                             "here these are ",
                              absl::StrJoin(machine.cpus, ", ")));
   }
 }
@@ -139,6 +172,27 @@ void CheckGroupExists(const api::Config& config, const Machine& machine,
   rules::NotA(findings, "control.group", group, "a group of this machine");
 }
 
+void CheckMetricsCanListen(const api::Config& config, const Machine& machine,
+                           Findings& findings) {
+  if (!machine.why_not_listen) return;
+  const std::string listen = WithDefaults(config).metrics().listen();
+  const std::optional<AddressAndPort> where = AddressAndPort::Parse(listen);
+  if (!where) return;
+  const std::string why_not = machine.why_not_listen(*where);
+  if (!why_not.empty())
+    rules::NotA(findings, "metrics.listen", listen, why_not);
+}
+
+// How many are wanted depends on the devices; the start counts them.
+void CheckHugepagesExist(const api::Config& config, const Machine& machine,
+                         Findings& findings) {
+  if (config.dataplane().hugepages() != api::Dataplane::REQUIRED) return;
+  if (machine.has_hugepages) return;
+  rules::NotA(findings, "dataplane.hugepages", "required",
+              "possible: this machine has set no huge pages aside "
+              "(vm.nr_hugepages); auto and off do without");
+}
+
 void WarnOfEphemeralPorts(const api::Config& config, const Machine& machine,
                           Findings& findings) {
   if (!config.egress().has_ports()) return;
@@ -155,13 +209,23 @@ void WarnOfEphemeralPorts(const api::Config& config, const Machine& machine,
                    ": the node's own connections from there get no answers"));
 }
 
+absl::StatusOr<std::vector<std::string>> WarningsUnless(
+    const Findings& findings, const LoadedConfig& loaded) {
+  const absl::Status status = ToStatus(findings.errors, loaded.source);
+  if (!status.ok()) return status;
+  std::vector<std::string> warnings = loaded.warnings;
+  for (std::string& line : Lines(findings.warnings, loaded.source)) {
+    warnings.push_back(std::move(line));
+  }
+  return warnings;
+}
+
 }  // namespace
 
 Machine ReadMachine() {
   Machine machine;
   machine.hostname = ReadHostname();
-  const std::string online = FirstLine("/sys/devices/system/cpu/online");
-  machine.cpus = ParseCpuList(online).value_or(std::set<uint32_t>());
+  machine.cpus = UsableCpus();
   machine.interfaces = ReadInterfaces();
   machine.namespaces = NamesIn("/run/netns");
   machine.pci_devices = NamesIn("/sys/bus/pci/devices");
@@ -169,6 +233,8 @@ Machine ReadMachine() {
   machine.has_group = [](const std::string& name) {
     return getgrnam(name.c_str()) != nullptr;
   };
+  machine.why_not_listen = WhyNotListen;
+  machine.has_hugepages = ReadHasHugepages();
   return machine;
 }
 
@@ -196,8 +262,27 @@ Findings CheckMachine(const api::Config& config, const Machine& machine) {
     CheckNetnsExists(config.queues(i), path, machine, findings);
   }
   CheckGroupExists(config, machine, findings);
+  CheckMetricsCanListen(config, machine, findings);
+  CheckHugepagesExist(config, machine, findings);
   WarnOfEphemeralPorts(config, machine, findings);
   return findings;
+}
+
+absl::StatusOr<std::vector<std::string>> CheckHere(
+    const LoadedConfig& loaded, const Machine& machine,
+    const std::vector<Finding>& taken) {
+  Findings findings = RefuseNotSupportedYet(loaded.config);
+  Findings here = CheckMachine(loaded.config, machine);
+  findings.errors.insert(findings.errors.end(), here.errors.begin(),
+                         here.errors.end());
+  findings.errors.insert(findings.errors.end(), taken.begin(), taken.end());
+  findings.warnings = std::move(here.warnings);
+  return WarningsUnless(findings, loaded);
+}
+
+absl::StatusOr<std::vector<std::string>> CheckAnywhere(
+    const LoadedConfig& loaded) {
+  return WarningsUnless(RefuseNotSupportedYet(loaded.config), loaded);
 }
 
 api::Config WithMachineDefaults(api::Config config, const Machine& machine) {

@@ -10,8 +10,8 @@
 #include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
 #include "control/intent/defaults.h"
+#include "control/intent/difference.h"
 #include "control/intent/machine.h"
-#include "control/intent/validate.h"
 #include "control/ownership/interfaces.h"
 #include "control/plumb/link.h"
 #include "control/plumb/queue_netns.h"
@@ -56,41 +56,23 @@ absl::Status AtDevice(const char* list, int index, const std::string& device,
 }  // namespace
 
 absl::StatusOr<std::vector<std::string>> ControlThread::CheckHere(
-    const LoadedConfig& loaded) {
-  Findings findings = RefuseNotSupportedYet(loaded.config);
-  const Findings machine = CheckMachine(loaded.config, ReadMachine());
-  findings.errors.insert(findings.errors.end(), machine.errors.begin(),
-                         machine.errors.end());
-  for (const Finding& taken : CheckInterfaces(loaded.config)) {
-    findings.errors.push_back(taken);
-  }
-  const absl::Status status = ToStatus(findings.errors, loaded.source);
-  if (!status.ok()) return status;
-  std::vector<std::string> warnings = loaded.warnings;
-  for (const std::string& line : Lines(machine.warnings, loaded.source)) {
-    warnings.push_back(line);
-  }
-  return warnings;
+    const LoadedConfig& loaded) const {
+  Machine machine = ReadMachine();
+  // Asked before the start; and from then on it is we who listen there.
+  machine.why_not_listen = nullptr;
+  return godwit::CheckHere(loaded, machine, CheckInterfaces(loaded.config));
 }
 
-// What was made once, at start.
-absl::Status ControlThread::CheckUnchangeable(const api::Config& next) const {
-  if (snapshot_ == nullptr) return absl::OkStatus();
-  std::vector<std::string> errors;
-  const auto check = [&errors](const char* path, const std::string& before,
-                               const std::string& after) {
-    if (before == after) return;
-    errors.push_back(
-        absl::StrCat(path, ": can't change while the daemon runs: restart it"));
-  };
-  check("dataplane", full_.dataplane().SerializeAsString(),
-        next.dataplane().SerializeAsString());
-  check("control", full_.control().SerializeAsString(),
-        next.control().SerializeAsString());
-  check("metrics", full_.metrics().SerializeAsString(),
-        next.metrics().SerializeAsString());
-  if (errors.empty()) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrJoin(errors, "\n"));
+absl::StatusOr<std::vector<std::string>> ControlThread::CheckFile(
+    const LoadedConfig& loaded) const {
+  absl::StatusOr<std::vector<std::string>> warnings = CheckHere(loaded);
+  if (!warnings.ok()) return warnings;
+  const api::Config next =
+      WithMachineDefaults(WithDefaults(loaded.config), ReadMachine());
+  for (std::string& line : Lines(FixedAtStart(full_, next), loaded.source)) {
+    warnings->push_back(std::move(line));
+  }
+  return warnings;
 }
 
 absl::Status ControlThread::OpenDevices(const api::Config& next,
@@ -249,7 +231,10 @@ absl::StatusOr<api::ChangeReply> ControlThread::Change(
   const Machine machine = ReadMachine();
   const api::Config next =
       WithMachineDefaults(WithDefaults(loaded.config), machine);
-  absl::Status status = CheckUnchangeable(next);
+  absl::Status status;
+  if (snapshot_ != nullptr) {
+    status = ToStatus(FixedAtStart(full_, next), loaded.source);
+  }
   if (!status.ok()) return status;
   auto holds = HoldInterfaces(next, loaded.source);
   if (!holds.ok()) return holds.status();

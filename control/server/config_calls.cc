@@ -233,7 +233,7 @@ absl::StatusOr<api::ConfigCheckReply> ControlThread::ConfigCheck(
   return Do([this, request]() -> absl::StatusOr<api::ConfigCheckReply> {
     const auto loaded = LoadConfig(request.text(), request.filename());
     if (!loaded.ok()) return loaded.status();
-    const auto warnings = CheckHere(*loaded);
+    const auto warnings = CheckFile(*loaded);
     if (!warnings.ok()) return warnings.status();
     api::ConfigCheckReply reply;
     reply.set_message("ok");
@@ -249,7 +249,7 @@ absl::StatusOr<api::ConfigDiffReply> ControlThread::ConfigDiff(
   return Do([this, request]() -> absl::StatusOr<api::ConfigDiffReply> {
     const auto loaded = LoadConfig(request.text(), request.filename());
     if (!loaded.ok()) return loaded.status();
-    const auto warnings = CheckHere(*loaded);
+    const auto warnings = CheckFile(*loaded);
     if (!warnings.ok()) return warnings.status();
     api::ConfigDiffReply reply;
     const api::Config next =

@@ -146,8 +146,10 @@ class ControlThread final : public Node {
   void EndTrialWhenDue();
   // Of this machine; the warnings are the file's too.
   absl::StatusOr<std::vector<std::string>> CheckHere(
-      const LoadedConfig& loaded);
-  absl::Status CheckUnchangeable(const api::Config& next) const;
+      const LoadedConfig& loaded) const;
+  // And what only a restart would bring, as warnings: the file is right.
+  absl::StatusOr<std::vector<std::string>> CheckFile(
+      const LoadedConfig& loaded) const;
   // All interfaces of `next`, also those that are held already.
   absl::StatusOr<std::vector<NameHold>> HoldInterfaces(const api::Config& next,
                                                        const Source& source);

@@ -10,7 +10,8 @@ start_godwit() {
     route node1 default via $GATEWAY4
     route node1 default via $GATEWAY6
   fi
-  ctl config check "$WORK/godwit.yaml" >/dev/null || fail "config check refuses the demo's config"
+  nsenter --net="/run/netns/$(ns node1)" "$ROOT/build/godwitctl" --socket "$STATE/control.sock" \
+    config check "$WORK/godwit.yaml" >/dev/null || fail "config check refuses the demo's config"
   start "$WORK/godwitd.log" nsenter --net="/run/netns/$(ns node1)" \
     "$ROOT/build/godwitd" --config "$WORK/godwit.yaml" --socket "$STATE/control.sock"
   GODWITD_PID=$STARTED_PID

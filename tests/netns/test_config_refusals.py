@@ -90,6 +90,7 @@ CASES = [
     case("workers-text", "workers: 1", "workers: many", "dataplane.workers", "many"),
     case("workers-list", "workers: 1", "workers: [1]", "dataplane.workers"),
     case("cpu-that-is-not-there", f"cpus: [{WORKER_CPU}]", "cpus: [4095]", "dataplane.cpus[0]", "4095"),
+    case("cpu-of-another-machine", f"cpus: [{WORKER_CPU}]", "cpus: [1023]", "dataplane.cpus[0]", "1023"),
     case("cpu-twice", f"cpus: [{WORKER_CPU}]", f"cpus: [{WORKER_CPU}, {WORKER_CPU}]",
          "dataplane.cpus[1]", str(WORKER_CPU)),
     case("idle-unknown", "idle: adaptive", "idle: sleepy", "dataplane.idle", "sleepy"),
@@ -109,11 +110,11 @@ CASES = [
     case("uplink-address-prefix-33", "addresses: [203.0.113.7/24,", "addresses: [203.0.113.7/33,",
          "uplinks[0].addresses[0]", "203.0.113.7/33"),
     case("gateway-no-address", "gateway: [203.0.113.1,", "gateway: [router,", "uplinks[0].gateway[0]", "router"),
+    case("gateway-broadcast", "gateway: [203.0.113.1,", "gateway: [203.0.113.255,", "uplinks[0].gateway[0]", "203.0.113.255"),
+    case("gateway-network", "gateway: [203.0.113.1,", "gateway: [203.0.113.0,", "uplinks[0].gateway[0]", "203.0.113.0"),
     case("gateway-off-link", "gateway: [203.0.113.1,", "gateway: [192.0.2.1,", "uplinks[0].gateway[0]", "192.0.2.1"),
     case("martians-unknown", "martians: basic", "martians: green", "uplinks[0].martians", "green"),
     case("hop-unknown", "hop: host", "hop: skip", "uplinks[0].hop", "skip"),
-    case("gateway-broadcast", "gateway: [203.0.113.1,", "gateway: [203.0.113.255,", "uplinks[0].gateway[0]", "203.0.113.255"),
-    case("gateway-network", "gateway: [203.0.113.1,", "gateway: [203.0.113.0,", "uplinks[0].gateway[0]", "203.0.113.0"),
     case("vlan-zero", "hop: host", "vlan: 0", "uplinks[0].vlan", "0"),
     case("vlan-4095", "hop: host", "vlan: 4095", "uplinks[0].vlan", "4095"),
     case("queue-name-twice", "  - name: web0\n", "  - name: dns0\n", "queues[1].name", "dns0"),
@@ -166,6 +167,8 @@ CASES = [
     case("timeout-without-unit", "udp: 300s", "udp: soon", "egress.timeouts.udp", "soon"),
     case("timeout-negative", "udp: 300s", "udp: -300s", "egress.timeouts.udp", "-300s"),
     case("metrics-listen", 'listen: "127.0.0.1:9467"', 'listen: "localhost"', "metrics.listen", "localhost"),
+    case("metrics-listen-ipv6", 'listen: "127.0.0.1:9467"', 'listen: "[::1]:9467"', "metrics.listen", "[::1]:9467"),
+    case("control-group-missing", 'mode: "0660"', "group: nosuchgroup", "control.group", "nosuchgroup"),
     case("control-mode", 'mode: "0660"', 'mode: "rw"', "control.mode", "rw"),
 ]
 # Shapes that have no one value: the file, the line and a reason are enough.
@@ -184,6 +187,13 @@ TEXTS = {
 def ns():
   """A namespace for configs that fail before anything is made."""
   space = Netns("cfg")
+  yield space
+  space.close()
+
+
+@pytest.fixture(scope="module")
+def bare():
+  space = Netns("cfgb")
   yield space
   space.close()
 
@@ -239,17 +249,76 @@ def test_config_check_refuses_text(node, name):
   assert line is None or int(match[1]) == line, err
 
 
-@pytest.mark.parametrize("c", CASES[::6], ids=lambda c: c.name)
-def test_start_refuses(ns, tmp_path, c):
+MACHINE = ("cpu-of-another-machine", "eal-argument-unknown", "uplink-interface-missing", "uplink-pci-missing",
+           "queue-netns-missing", "control-group-missing", "metrics-listen-elsewhere")
+ALONE = CASES + [
+    case("metrics-listen-elsewhere", 'listen: "127.0.0.1:9467"', 'listen: "192.0.2.99:9467"', "metrics.listen",
+         "192.0.2.99:9467"),
+]
+
+
+def check_alone(ns, tmp_path, path, *options):
+  """`config check` where no daemon runs; the exit code, and stderr."""
+  done = subprocess.run(ns.enter(gw.GODWITCTL, "--socket", tmp_path / "none", "config", "check", *options, path),
+                        capture_output=True, text=True, timeout=60, check=False)
+  return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("c", ALONE, ids=lambda c: c.name)
+def test_config_check_refuses_without_a_daemon(bare, tmp_path, c):
   bad = GOOD.replace(c.old, c.new)
   path = tmp_path / "bad.yaml"
   path.write_text(bad)
-  before = ns.links()
-  done = subprocess.run(ns.enter(gw.GODWITD, "--config", path, "--socket", tmp_path / "s"), capture_output=True,
+  code, err = check_alone(bare, tmp_path, path)
+  assert code == 1, f"exit {code}: {err}"
+  assert_names(err, path, c, bad)
+
+
+def test_a_good_config_is_good_without_a_daemon(bare, tmp_path):
+  path = tmp_path / "good.yaml"
+  path.write_text(GOOD)
+  code, err = check_alone(bare, tmp_path, path)
+  assert code == 0, err
+
+
+def test_a_file_for_another_machine_is_judged_alone(bare, tmp_path):
+  path = tmp_path / "other.yaml"
+  path.write_text(GOOD.replace('device: "veth:wan0"', 'device: "afpacket:nosuchif"').replace(
+      'device: "veth:web0"', 'device: "veth:web0"\n    netns: nosuchns'))
+  code, err = check_alone(bare, tmp_path, path, "--file-only")
+  assert code == 0, err
+  code, err = check_alone(bare, tmp_path, path)
+  assert code == 1 and "nosuchif" in err and "nosuchns" in err, err
+
+
+def test_metrics_where_another_program_listens_are_refused(bare, tmp_path):
+  path = tmp_path / "taken.yaml"
+  path.write_text(GOOD.replace("127.0.0.1:9467", "127.0.0.1:9468"))
+  program = "import socket, sys; s = socket.create_server(('127.0.0.1', 9468)); print('up', flush=True); sys.stdin.read()"
+  with subprocess.Popen(bare.enter("/usr/bin/python3", "-c", program), stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE) as other:
+    assert other.stdout.readline() == b"up\n"
+    code, err = check_alone(bare, tmp_path, path)
+    done = subprocess.run(bare.enter(gw.GODWITD, "--config", path, "--socket", tmp_path / "s"), capture_output=True,
+                          text=True, timeout=60, check=False)
+    other.stdin.close()
+  line = GOOD[:GOOD.index("metrics:")].count("\n") + 1
+  expected = f'taken.yaml:{line}: metrics.listen: "127.0.0.1:9468" is not free: another program listens there'
+  assert code == 1 and expected in err, err
+  assert done.returncode == 1 and expected in done.stderr and "Civet" not in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("c", CASES[::6] + [c for c in ALONE if c.name in MACHINE], ids=lambda c: c.name)
+def test_start_refuses(bare, tmp_path, c):
+  bad = GOOD.replace(c.old, c.new)
+  path = tmp_path / "bad.yaml"
+  path.write_text(bad)
+  before = bare.links()
+  done = subprocess.run(bare.enter(gw.GODWITD, "--config", path, "--socket", tmp_path / "s"), capture_output=True,
                         text=True, timeout=60, check=False)
   assert done.returncode not in (0, None) and done.returncode > 0, f"exit {done.returncode}"
   assert_names(done.stderr, path, c, bad)
-  assert ns.links() == before and not (tmp_path / "s").exists(), "something was left behind"
+  assert bare.links() == before and not (tmp_path / "s").exists(), "something was left behind"
 
 
 def test_start_without_a_config(ns, tmp_path):
@@ -278,38 +347,53 @@ def test_ports_over_the_ephemeral_range_are_warned_of_not_refused(node):
 
 
 def test_what_is_refused_beside_the_file_says_so(node):
-  path = node.write(GOOD, "good.yaml")
-  other = node.write(GOOD.replace("max_flows: 65536", "max_flows: 32768"), "other.yaml")
-  for words in (("config", "confirm"), ("config", "apply", other), ("upgrade",)):
+  for words in (("config", "confirm"), ("upgrade",)):
     code, _, err = node.raw(*words, json_output=False)
     assert code == 1 and err.startswith("refused: ") and err.count("\n") == 1, err
 
 
+def test_what_takes_a_restart_is_told_by_the_check_and_refused_by_apply(node):
+  text = GOOD.replace("max_flows: 65536", "max_flows: 32768").replace("127.0.0.1:9467", "127.0.0.1:9468")
+  other = node.write(text, "other.yaml")
+  flows, listen = (GOOD[:GOOD.index(key)].count("\n") + 1 for key in ("max_flows:", "metrics:"))
+  expected = [f'other.yaml:{flows}: dataplane.max_flows: "32768" can\'t change while the daemon runs',
+              f'other.yaml:{listen}: metrics.listen: "127.0.0.1:9468" can\'t change while the daemon runs']
+  before = node.ctl("status")["generation"]
+  for verb, code in (("check", 0), ("diff", 0), ("apply", 1)):
+    got, out, err = node.raw("config", verb, other, json_output=False)
+    assert got == code, f"{verb}: exit {got}: {out}{err}"
+    assert all(text in err for text in expected), f"{verb}: {err}"
+    assert (err.count("warning: ") == 2) == (code == 0), f"{verb}: {err}"
+  assert node.ctl("status")["generation"] == before
+
+
 @pytest.mark.parametrize("key", ["health", "announce"])
-def test_what_is_not_there_yet_is_refused_or_done_never_ignored(node, key):
+def test_what_is_not_there_yet_is_refused_or_done_never_ignored(node, bare, tmp_path, key):
   """Either is fine: accepted (and then it must work), or refused as not supported yet, by file and line."""
   text = GOOD + "announce: {table: 7480}\n" if key == "announce" else GOOD.replace(
       "limits: {flows: 1000", "health: {tcp: 443}\n    limits: {flows: 1000")
   path = node.write(text, "later.yaml")
   code, _, err = node.raw("config", "check", path, json_output=False)
-  if code:
-    assert code == 1 and "later.yaml:" in err and key in err and "support" in err
+  alone = check_alone(bare, tmp_path, path)
+  assert alone[0] == code, alone
+  for said in (err, alone[1]) if code else ():
+    assert code == 1 and "later.yaml:" in said and key in said and "support" in said
 
 
-def test_ipv6_needs_an_mtu_of_1280(ns, tmp_path):
-  ns.ip("link", "add", "thin0", "mtu", 1200, "type", "veth", "peer", "name", "thin1")
+def test_ipv6_needs_an_mtu_of_1280(bare, tmp_path):
+  bare.ip("link", "add", "thin0", "mtu", 1200, "type", "veth", "peer", "name", "thin1")
   try:
-    ns.ip("link", "set", "thin0", "up")
+    bare.ip("link", "set", "thin0", "up")
     path = tmp_path / "thin.yaml"
     path.write_text(GOOD.replace('device: "veth:wan0"', 'device: "afpacket:thin0"'))
-    done = subprocess.run(ns.enter(gw.GODWITD, "--config", path, "--socket", tmp_path / "s"), capture_output=True,
+    done = subprocess.run(bare.enter(gw.GODWITD, "--config", path, "--socket", tmp_path / "s"), capture_output=True,
                           text=True, timeout=60, check=False)
     assert done.returncode > 0 and "1280" in done.stderr and "thin.yaml:" in done.stderr, done.stderr
   except subprocess.TimeoutExpired:
     raise AssertionError("started on an uplink with an MTU of 1200 and IPv6 addresses") from None
   finally:
     with contextlib.suppress(RuntimeError):
-      ns.ip("link", "del", "thin0")
+      bare.ip("link", "del", "thin0")
 
 
 def test_the_table_is_long_enough():

@@ -3,8 +3,12 @@
 // The whole of godwitctl against a real control socket.
 #include "control/cli/run.h"
 
+#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
@@ -25,6 +29,20 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
+
+// Of the loopback; nobody listens there now.
+int FreeL4Port() {
+  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  auto* const generic = reinterpret_cast<sockaddr*>(&address);
+  EXPECT_EQ(bind(fd, generic, size), 0);
+  EXPECT_EQ(getsockname(fd, generic, &size), 0);
+  close(fd);
+  return ntohs(address.sin_port);
+}
 
 class RunTest : public ::testing::Test {
  protected:
@@ -296,12 +314,45 @@ TEST_F(RunTest, ChecksAFileWithoutADaemon) {
   EXPECT_THAT(outcome.err, StartsWith(file() + ":1: "));
   std::ofstream(file()) << "version: 1\n"
                            "node: {name: ams1, unicast: [198.51.100.7]}\n"
-                           "uplinks: [{name: wan0, device: \"veth:u0\"}]\n";
+                           "uplinks: [{name: wan0, device: \"veth:u0\"}]\n"
+                           "metrics: {listen: \"127.0.0.1:"
+                        << FreeL4Port() << "\"}\n";
   const Outcome good = Do("config check " + file());
   EXPECT_EQ(good.exit_code, ExitCode::kDone) << good.err;
   EXPECT_THAT(good.out, StartsWith("ok (no daemon was asked"));
   EXPECT_THAT(Do("config check --json " + file()).out,
               HasSubstr("\"message\": \"ok (no daemon"));
+}
+
+TEST_F(RunTest, LooksAtThisMachineUnlessTheFileIsForAnother) {
+  std::ofstream(file()) << "version: 1\n"
+                           "node: {name: ams1, unicast: [198.51.100.7]}\n"
+                           "uplinks: [{name: wan0, device: \"xdp:nope0\"}]\n";
+  const Outcome alone = Do("config check --file-only " + file());
+  EXPECT_EQ(alone.exit_code, ExitCode::kDone) << alone.err;
+  EXPECT_THAT(alone.out, StartsWith("ok (the file alone"));
+  EXPECT_EQ(node_.last(), "") << "the daemon was asked";
+  server_->Shutdown();
+  const Outcome here = Do("config check " + file());
+  EXPECT_EQ(here.exit_code, ExitCode::kRefused) << here.out;
+  EXPECT_THAT(here.err,
+              StartsWith(file() + ":3: uplinks[0].device: \"xdp:nope0\" is "
+                                  "not a device of this machine"));
+}
+
+TEST_F(RunTest, RefusesWithoutADaemonWhatIsNotSupportedYet) {
+  server_->Shutdown();
+  std::ofstream(file()) << "version: 1\n"
+                           "node: {name: ams1, unicast: [198.51.100.7]}\n"
+                           "uplinks: [{name: wan0, device: \"veth:u0\"}]\n"
+                           "queues: [{name: q, device: \"veth:q\", netns: q, "
+                           "health: {http: \"https://dns.example/\"}}]\n";
+  for (const char* how : {"", "--file-only "}) {
+    const Outcome outcome = Do(absl::StrCat("config check ", how, file()));
+    EXPECT_EQ(outcome.exit_code, ExitCode::kRefused) << outcome.out;
+    EXPECT_THAT(outcome.err, HasSubstr(file() + ":4: queues[0].health.http: "))
+        << how;
+  }
 }
 
 TEST_F(RunTest, SaysItsOwnVersionWithoutADaemon) {

@@ -48,6 +48,25 @@ TEST(DifferenceTest, NamesWhatChanges) {
                   "egress: timeouts.udp 300s -> 120s"));
 }
 
+TEST(DifferenceTest, FindsWhatOnlyARestartChanges) {
+  const api::Config config = WithDefaults(ParseYaml(kGoodFile, "f").config);
+  EXPECT_TRUE(FixedAtStart(config, config).empty());
+  api::Config other = config;
+  other.mutable_dataplane()->set_max_flows(4096);
+  other.mutable_metrics()->set_listen("127.0.0.1:9468");
+  other.mutable_queues()->Clear();
+  Source source;
+  source.filename = "f";
+  source.lines = {{"dataplane", 2}, {"metrics.listen", 9}};
+  EXPECT_THAT(
+      Lines(FixedAtStart(config, other), source),
+      ElementsAre("f:2: dataplane.max_flows: \"4096\" can't change while the "
+                  "daemon runs, which began with \"1048576\": restart it",
+                  "f:9: metrics.listen: \"127.0.0.1:9468\" can't change while "
+                  "the daemon runs, which began with \"127.0.0.1:9467\": "
+                  "restart it"));
+}
+
 TEST(DifferenceTest, NamesWhatComesAndGoes) {
   const api::Config config = ParseYaml(kGoodFile, "f").config;
   api::Config other = config;

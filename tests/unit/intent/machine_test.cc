@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "control/intent/machine.h"
 
+#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "absl/strings/str_cat.h"
+#include "control/intent/listen.h"
 #include "control/intent/load.h"
 
 namespace godwit {
@@ -13,6 +18,7 @@ namespace {
 using testing::Contains;
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing::StartsWith;
 
 Machine TestMachine() {
   Machine machine;
@@ -71,8 +77,8 @@ queues: [{name: dns0, device: "veth:dns0", netns: web}]
 control: {group: wheel}
 )")),
       ElementsAre(
-          "godwit.yaml:4: dataplane.cpus[0]: \"4\" is not a CPU of this "
-          "machine: it has 0, 1, 2, 3",
+          "godwit.yaml:4: dataplane.cpus[0]: \"4\" is not a CPU that this "
+          "process may use: here these are 0, 1, 2, 3",
           "godwit.yaml:6: uplinks[0].device: \"0000:3b:00.1\" is not a device "
           "of this machine: `lspci -D` lists them",
           "godwit.yaml:7: uplinks[1].device: \"xdp:eth9\" is not a device of "
@@ -83,6 +89,78 @@ control: {group: wheel}
           "of this machine: it has dns",
           "godwit.yaml:10: control.group: \"wheel\" is not a group of this "
           "machine"));
+}
+
+TEST(MachineTest, RefusesMetricsWhereNobodyCanListen) {
+  Machine machine = TestMachine();
+  machine.why_not_listen = [](const AddressAndPort& where) {
+    return where.ToString() == "198.51.100.9:80" ? "free" : "";
+  };
+  const char* const uplink = "uplinks: [{name: a, device: \"veth:a\"}]\n";
+  const LoadedConfig bad =
+      Load(absl::StrCat(uplink, "metrics: {listen: \"198.51.100.9:80\"}\n"));
+  EXPECT_THAT(
+      Lines(CheckMachine(bad.config, machine).errors, bad.source),
+      ElementsAre("godwit.yaml:4: metrics.listen: \"198.51.100.9:80\" is not "
+                  "free"));
+  // The daemon that asks itself is the one that listens.
+  EXPECT_THAT(Errors(bad), IsEmpty());
+  // The default is asked about too.
+  machine.why_not_listen = [](const AddressAndPort& where) {
+    return where.ToString() == "127.0.0.1:9467" ? "free" : "";
+  };
+  const LoadedConfig unsaid = Load(uplink);
+  EXPECT_THAT(CheckMachine(unsaid.config, machine).errors.size(), 1u);
+}
+
+TEST(MachineTest, KnowsWhereAProgramCanListen) {
+  const int taken = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  auto* const generic = reinterpret_cast<sockaddr*>(&address);
+  ASSERT_EQ(bind(taken, generic, size), 0);
+  ASSERT_EQ(listen(taken, 1), 0);
+  ASSERT_EQ(getsockname(taken, generic, &size), 0);
+  const AddressAndPort where = *AddressAndPort::Parse(
+      absl::StrCat("127.0.0.1:", ntohs(address.sin_port)));
+  EXPECT_THAT(WhyNotListen(where), StartsWith("free: another program"));
+  close(taken);
+  EXPECT_EQ(WhyNotListen(where), "");
+  // Of RFC 5737: no machine's.
+  EXPECT_THAT(WhyNotListen(*AddressAndPort::Parse("203.0.113.254:9467")),
+              StartsWith("on this machine: "));
+}
+
+TEST(MachineTest, RefusesHugepagesThatAreRequiredWhereThereAreNone) {
+  Machine machine = TestMachine();
+  machine.has_hugepages = false;
+  const char* const uplink = "uplinks: [{name: a, device: \"veth:a\"}]\n";
+  const LoadedConfig required =
+      Load(absl::StrCat(uplink, "dataplane: {hugepages: required}\n"));
+  EXPECT_THAT(
+      Lines(CheckMachine(required.config, machine).errors, required.source),
+      ElementsAre(
+          StartsWith("godwit.yaml:4: dataplane.hugepages: \"required\" is not "
+                     "possible: this machine has set no huge pages aside")));
+  EXPECT_THAT(CheckMachine(Load(uplink).config, machine).errors, IsEmpty());
+}
+
+TEST(HereTest, SaysWhatIsMissingAndWhatIsNotSupportedYet) {
+  const LoadedConfig loaded = Load(
+      "uplinks: [{name: a, device: \"xdp:eth9\"}]\n"
+      "queues: [{name: q, device: \"veth:q\", netns: dns, health: {http: "
+      "\"https://dns.example/\"}}]\n");
+  const std::string not_yet =
+      "godwit.yaml:4: queues[0].health.http: \"https://dns.example/\" is not "
+      "supported by this version yet: http:// is";
+  EXPECT_EQ(CheckHere(loaded, TestMachine()).status().message(),
+            absl::StrCat("godwit.yaml:3: uplinks[0].device: \"xdp:eth9\" is "
+                         "not a device of this machine: it has no interface "
+                         "eth9 but eth0, lo\n",
+                         not_yet));
+  EXPECT_EQ(CheckAnywhere(loaded).status().message(), not_yet);
 }
 
 TEST(MachineTest, WarnsOfPortsThatTheKernelGivesOutToo) {
