@@ -16,6 +16,7 @@
 #include "control/daemon/watchdog.h"
 #include "control/health/runner.h"
 #include "control/intent/defaults.h"
+#include "control/intent/listen.h"
 #include "control/intent/load.h"
 #include "control/intent/machine.h"
 #include "control/intent/validate.h"
@@ -115,6 +116,17 @@ absl::Status WithField(const api::Dataplane& dataplane,
   }
   return absl::Status(status.code(),
                       absl::StrCat(field, ": ", status.message()));
+}
+
+// The HTTP library has no reason to tell; the system has.
+absl::Status WithReason(const api::Metrics& metrics,
+                        const absl::Status& status) {
+  const auto where = AddressAndPort::Parse(metrics.listen());
+  if (status.ok() || !where) return status;
+  const std::string why_not = WhyNotListen(*where);
+  if (why_not.empty()) return status;
+  return absl::UnavailableError(absl::StrCat(
+      "metrics.listen: ", Quoted(metrics.listen()), " is not ", why_not));
 }
 
 // What a part says of its field, `PATH: MESSAGE`, with the file and the line.
@@ -227,7 +239,8 @@ absl::Status Serve(const Options& options, const LoadedConfig& loaded,
   }
   if (status.ok()) {
     auto started = MetricsServer::Start(config.metrics(), control);
-    status = AtLine(started.status(), loaded.source);
+    status =
+        AtLine(WithReason(config.metrics(), started.status()), loaded.source);
     if (started.ok()) metrics = *std::move(started);
   }
   std::thread signal_thread;
@@ -284,8 +297,12 @@ int Main(int argc, char** argv) {
                  std::string(loaded.status().message()).c_str());
     return 1;
   }
-  // Before anything is open: what is missing here, all of it at once.
-  const absl::Status here = CheckHere(*loaded, ReadMachine()).status();
+  // Before anything is open: what is missing here, all of it at once. Whether
+  // the metrics can be listened on shows when that is done, last: where
+  // another daemon has the devices too, those are what matters.
+  Machine machine = ReadMachine();
+  machine.why_not_listen = nullptr;
+  const absl::Status here = CheckHere(*loaded, machine).status();
   const absl::Status served =
       here.ok() ? Serve(options, *loaded, signals) : here;
   if (!served.ok()) {

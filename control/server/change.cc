@@ -58,7 +58,7 @@ absl::Status AtDevice(const char* list, int index, const std::string& device,
 absl::StatusOr<std::vector<std::string>> ControlThread::CheckHere(
     const LoadedConfig& loaded) const {
   Machine machine = ReadMachine();
-  // Asked before the start; and from then on it is we who listen there.
+  // Fixed at start; and from then on it is we who listen there.
   machine.why_not_listen = nullptr;
   return godwit::CheckHere(loaded, machine, CheckInterfaces(loaded.config));
 }
