@@ -208,7 +208,9 @@ absl::Status Serve(const Options& options, const LoadedConfig& loaded,
   api::Control where = config.control();
   if (!options.socket.empty()) where.set_socket(options.socket);
   absl::Status status = ControlServer::CheckPlace(where);
-  if (!status.ok()) return status;
+  // `--socket` is no line of the file.
+  const Source asked = options.socket.empty() ? loaded.source : Source();
+  if (!status.ok()) return AtLine(status, asked);
   const api::Dataplane& dataplane = config.dataplane();
   const unsigned workers = dataplane.workers();
   const auto pool = StartMemory(config, workers);
@@ -232,9 +234,7 @@ absl::Status Serve(const Options& options, const LoadedConfig& loaded,
   std::unique_ptr<MetricsServer> metrics;
   if (status.ok()) {
     auto started = ControlServer::Start(where, control);
-    // `--socket` is no line of the file.
-    status = options.socket.empty() ? AtLine(started.status(), loaded.source)
-                                    : started.status();
+    status = AtLine(started.status(), asked);
     if (started.ok()) server = *std::move(started);
   }
   if (status.ok()) {

@@ -75,6 +75,12 @@ absl::StatusOr<std::vector<std::string>> ControlThread::CheckFile(
   return warnings;
 }
 
+absl::Status ControlThread::CheckFixed(const api::Config& next,
+                                       const Source& source) const {
+  if (snapshot_ == nullptr) return absl::OkStatus();
+  return ToStatus(FixedAtStart(full_, next), source);
+}
+
 absl::Status ControlThread::OpenDevices(const api::Config& next,
                                         const Source& source,
                                         DeviceMap& uplinks, DeviceMap& queues) {
@@ -231,10 +237,7 @@ absl::StatusOr<api::ChangeReply> ControlThread::Change(
   const Machine machine = ReadMachine();
   const api::Config next =
       WithMachineDefaults(WithDefaults(loaded.config), machine);
-  absl::Status status;
-  if (snapshot_ != nullptr) {
-    status = ToStatus(FixedAtStart(full_, next), loaded.source);
-  }
+  absl::Status status = CheckFixed(next, loaded.source);
   if (!status.ok()) return status;
   auto holds = HoldInterfaces(next, loaded.source);
   if (!holds.ok()) return holds.status();

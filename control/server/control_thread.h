@@ -150,6 +150,7 @@ class ControlThread final : public Node {
   // And what only a restart would bring, as warnings: the file is right.
   absl::StatusOr<std::vector<std::string>> CheckFile(
       const LoadedConfig& loaded) const;
+  absl::Status CheckFixed(const api::Config& next, const Source& source) const;
   // All interfaces of `next`, also those that are held already.
   absl::StatusOr<std::vector<NameHold>> HoldInterfaces(const api::Config& next,
                                                        const Source& source);
