@@ -23,7 +23,9 @@ NetlinkMessage AddressMessage(uint16_t type, int flags, int ifindex,
   ifaddrmsg header{};
   header.ifa_family = FamilyOf(prefix.address);
   header.ifa_prefixlen = prefix.length;
-  header.ifa_scope = RT_SCOPE_UNIVERSE;
+  // One of 127.0.0.0/8 is never chosen as a source beyond this host.
+  header.ifa_scope =
+      prefix.address.IsLoopback() ? RT_SCOPE_HOST : RT_SCOPE_UNIVERSE;
   header.ifa_index = static_cast<uint32_t>(ifindex);
   NetlinkMessage message(type, flags);
   message.Append(header);

@@ -14,7 +14,6 @@
 namespace godwit {
 namespace {
 
-constexpr int kReversePathOff = 0;
 constexpr int kReversePathLoose = 2;
 
 std::string PathOf(absl::string_view path) {
@@ -54,11 +53,10 @@ absl::Status SetSysctl(absl::string_view path, int value) {
 bool HasIpv6() { return access("/proc/sys/net/ipv6", F_OK) == 0; }
 
 absl::Status RelaxReversePathFilter(absl::string_view ifname) {
-  // The kernel takes the greater of the two (ip-sysctl: rp_filter).
-  const auto all = GetSysctl("ipv4/conf/all/rp_filter");
-  if (!all.ok()) return all.status();
+  // The kernel takes the greater of this and `all` (ip-sysctl: rp_filter), now
+  // and whenever somebody writes `all`: so loose even where that is off.
   return SetSysctl(absl::StrCat("ipv4/conf/", ifname, "/rp_filter"),
-                   *all == 0 ? kReversePathOff : kReversePathLoose);
+                   kReversePathLoose);
 }
 
 }  // namespace godwit

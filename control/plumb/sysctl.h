@@ -17,8 +17,9 @@ absl::StatusOr<int> GetSysctl(absl::string_view path);
 // Whether the kernel has IPv6 at all (it may be started without).
 bool HasIpv6();
 
-// Packets come in on `ifname` from sources that are routed elsewhere: off, or
-// loose where the namespace's own `all` would overrule off.
+// Packets come in on `ifname` from sources that are routed elsewhere: loose,
+// which the namespace's own `all` can't overrule with strict. Without any IPv4
+// address on `ifname` the kernel drops them all the same.
 absl::Status RelaxReversePathFilter(absl::string_view ifname);
 
 }  // namespace godwit

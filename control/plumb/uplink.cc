@@ -23,6 +23,8 @@ namespace godwit {
 namespace {
 
 constexpr char kTunDevice[] = "/dev/net/tun";
+// Of a TAP without another: nobody on a link has it, or can reach it there.
+constexpr char kTapAddress[] = "127.103.119.1/32";
 constexpr int kNoLinkLocalAddress = 1;  // IN6_ADDR_GEN_MODE_NONE
 
 absl::Status AddAddressesAndGateways(const KernelUplink& uplink, int ifindex) {
@@ -38,6 +40,17 @@ absl::Status AddAddressesAndGateways(const KernelUplink& uplink, int ifindex) {
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
+}
+
+// On an interface without any IPv4 address the kernel takes loose for strict,
+// and drops what comes from sources that are routed elsewhere.
+absl::Status EnsureSomeIpv4(const KernelUplink& uplink, int ifindex) {
+  for (const Prefix& prefix : uplink.addresses) {
+    if (prefix.address.IsV4()) return absl::OkStatus();
+  }
+  auto socket = NetlinkSocket::Open();
+  if (!socket.ok()) return socket.status();
+  return EnsureAddress(*socket, ifindex, *Prefix::Parse(kTapAddress));
 }
 
 absl::Status OnUplink(absl::string_view ifname, const absl::Status& status) {
@@ -90,6 +103,9 @@ absl::Status PlumbUplink(const KernelUplink& uplink) {
   }
   if (status.ok()) status = SetUp(name);
   if (status.ok()) status = AddAddressesAndGateways(uplink, link->ifindex);
+  if (status.ok() && link->kind == "tun") {
+    status = EnsureSomeIpv4(uplink, link->ifindex);
+  }
   return OnUplink(name, status);
 }
 

@@ -41,7 +41,8 @@ struct KernelUplink {
 // Sets what is given and brings the interface up; a TAP's offloads are turned
 // off (call it after its driver has started, which may turn them on). What is
 // there already stays, whoever made it. A default route gets metric 74 or the
-// next free one.
+// next free one. A TAP that is given no IPv4 address gets one that only this
+// host can use: rp_filter drops everything on an interface without.
 absl::Status PlumbUplink(const KernelUplink& uplink);
 
 // A TAP beside an interface that the kernel has itself: nothing is to be said

@@ -72,23 +72,35 @@ TEST_F(UplinkTest, ATapIsNotMadeOfSomethingElse) {
 
 TEST_F(UplinkTest, TheTapGetsWhatTheConfigSays) {
   ASSERT_TRUE(MakeTap("gw0").ok());
-  // A new namespace has this one from the machine's.
-  node_.Exec("sysctl -qw net.ipv4.conf.all.rp_filter=0");
   node_.Exec("sysctl -qw net.ipv4.conf.gw0.rp_filter=1");
   const absl::Status status = Plumb(Gw0());
   ASSERT_TRUE(status.ok()) << status;
   EXPECT_THAT(node_.Ip("link show gw0"),
               AllOf(HasSubstr("02:00:00:00:00:07"), HasSubstr("mtu 1400"),
                     HasSubstr(",UP")));
-  EXPECT_THAT(
-      node_.Ip("addr show dev gw0"),
-      AllOf(HasSubstr("198.51.100.7/24"), HasSubstr("2001:db8:7::7/64")));
+  EXPECT_THAT(node_.Ip("addr show dev gw0"),
+              AllOf(HasSubstr("198.51.100.7/24"), HasSubstr("2001:db8:7::7/64"),
+                    Not(HasSubstr("127."))));
   EXPECT_THAT(node_.Ip("route show default"),
               HasSubstr("via 198.51.100.1 dev gw0 proto 74 metric 74"));
   EXPECT_THAT(node_.Ip("-6 route show default"),
               HasSubstr("via 2001:db8:7::1 dev gw0 proto 74 metric 74"));
-  EXPECT_EQ(node_.Exec("cat /proc/sys/net/ipv4/conf/gw0/rp_filter"), "0\n");
+  EXPECT_EQ(node_.Exec("cat /proc/sys/net/ipv4/conf/gw0/rp_filter"), "2\n");
   EXPECT_EQ(node_.Exec("cat /proc/sys/net/ipv4/conf/gw0/accept_local"), "1\n");
+}
+
+TEST_F(UplinkTest, ATapWithoutAnIpv4AddressGetsOneThatOnlyThisHostCanUse) {
+  ASSERT_TRUE(MakeTap("gw0").ok());
+  for (int i = 0; i < 2; ++i) {
+    const absl::Status status =
+        Plumb({.ifname = "gw0", .addresses = {*Prefix::Parse("fd00::7/64")}});
+    ASSERT_TRUE(status.ok()) << status;
+    EXPECT_THAT(node_.Ip("-4 -o addr show dev gw0"),
+                HasSubstr("inet 127.103.119.1/32 scope host"));
+  }
+  EXPECT_EQ(node_.Exec("cat /proc/sys/net/ipv4/conf/gw0/rp_filter"), "2\n");
+  node_.Enter([] { EXPECT_TRUE(UnplumbUplink("gw0").ok()); });
+  EXPECT_EQ(node_.Ip("-4 addr show dev gw0"), "");
 }
 
 bool HasLinkLocal(const std::string& name) {
