@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "control/compile/egress_ports.h"
 
-#include <set>
+#include <bitset>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -12,6 +12,7 @@ namespace godwit {
 namespace {
 
 constexpr uint16_t kLowest = 1024;  // RFC 6056 3.2
+constexpr std::chrono::seconds kRest(10);
 
 // "LOW-HIGH"; false for `auto`.
 bool ReadRange(const std::string& text, uint16_t& low, uint16_t& high) {
@@ -29,39 +30,55 @@ bool ReadRange(const std::string& text, uint16_t& low, uint16_t& high) {
 
 }  // namespace
 
-EgressPorts ChooseEgressPorts(const api::Config& config) {
-  EgressPorts out;
-  std::set<uint16_t> left_out(config.egress().reserved().begin(),
-                              config.egress().reserved().end());
+bool FollowsKernel(const api::Config& config) {
+  uint16_t low = 0;
+  uint16_t high = 0;
+  return !ReadRange(config.egress().ports(), low, high);
+}
+
+void EgressPortChoice::LookAtKernel(const api::Config& config,
+                                    Clock::time_point now) {
+  const auto ephemeral = ReadEphemeralRange();
+  if (ephemeral.ok()) {
+    ephemeral_low_ = ephemeral->low;
+    ephemeral_high_ = ephemeral->high;
+  }
+  std::vector<IpAddress> unicast;
+  for (const std::string& text : config.node().unicast()) {
+    unicast.push_back(*IpAddress::Parse(text));
+  }
+  const auto listening = ReadListeningL4Ports(unicast);
+  if (!listening.ok()) return;
+  for (const ListeningL4Port& socket : *listening) {
+    listened_[socket.l4port] = now;
+  }
+  std::erase_if(listened_,
+                [now](const auto& item) { return now - item.second >= kRest; });
+}
+
+EgressPorts EgressPortChoice::Choose(const api::Config& config,
+                                     Clock::time_point now) {
+  std::bitset<65536> left_out;
+  for (const uint32_t l4port : config.egress().reserved()) {
+    left_out.set(static_cast<uint16_t>(l4port));
+  }
   uint16_t low = kLowest;
   uint16_t high = 65535;
-  const bool given = ReadRange(config.egress().ports(), low, high);
   uint16_t first_id = 0;
   uint16_t last_id = 65535;  // identifiers have no privileged range
-  if (given) {
+  if (ReadRange(config.egress().ports(), low, high)) {
     first_id = low;
     last_id = high;
   } else {
-    const auto ephemeral = ReadEphemeralRange();
-    if (ephemeral.ok()) {
-      for (uint32_t p = ephemeral->low; p <= ephemeral->high; ++p) {
-        left_out.insert(static_cast<uint16_t>(p));
-      }
+    LookAtKernel(config, now);
+    for (uint32_t p = ephemeral_low_; p <= ephemeral_high_; ++p) {
+      left_out.set(p);
     }
-    std::vector<IpAddress> unicast;
-    for (const std::string& text : config.node().unicast()) {
-      unicast.push_back(*IpAddress::Parse(text));
-    }
-    const auto listening = ReadListeningL4Ports(unicast);
-    if (listening.ok()) {
-      for (const ListeningL4Port& socket : *listening) {
-        left_out.insert(socket.l4port);
-      }
-    }
+    for (const auto& [l4port, seen] : listened_) left_out.set(l4port);
   }
+  EgressPorts out;
   for (uint32_t p = low; p <= high; ++p) {
-    const auto l4port = static_cast<uint16_t>(p);
-    if (!left_out.contains(l4port)) out.l4ports.push_back(l4port);
+    if (!left_out.test(p)) out.l4ports.push_back(static_cast<uint16_t>(p));
   }
   for (uint32_t id = first_id; id <= last_id; ++id) {
     out.icmp_ids.push_back(static_cast<uint16_t>(id));

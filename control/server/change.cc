@@ -230,6 +230,15 @@ void ControlThread::CloseUnused(const api::Config& next) {
   }
 }
 
+void ControlThread::Steer(const api::Config& next) {
+  for (auto& [name, device] : uplinks_) {
+    if (device->steering == nullptr) continue;
+    if (IndexOf(next.uplinks(), name) < 0) continue;
+    const absl::Status status = PublishSteering(*device, SteeringFor(next));
+    if (!status.ok()) Log("uplink ", name, ": ", status.message());
+  }
+}
+
 absl::StatusOr<api::ChangeReply> ControlThread::Change(
     const LoadedConfig& loaded) {
   const absl::StatusOr<std::vector<std::string>> warnings = CheckHere(loaded);
@@ -245,7 +254,7 @@ absl::StatusOr<api::ChangeReply> ControlThread::Change(
   if (snapshot_ == nullptr ||
       full_.egress().SerializeAsString() != next.egress().SerializeAsString() ||
       full_.node().SerializeAsString() != next.node().SerializeAsString()) {
-    egress_ = ChooseEgressPorts(next);
+    UseL4Ports(egress_choice_.Choose(next, Clock::now()));
   }
   status = ReopenChanged(next);
   DeviceMap new_uplinks;
@@ -279,12 +288,7 @@ absl::StatusOr<api::ChangeReply> ControlThread::Change(
   queues_.merge(new_queues);
   ConfigureHealth(next);
   UpdateLiveness(next);
-  for (auto& [name, device] : uplinks_) {
-    if (device->steering == nullptr) continue;
-    if (IndexOf(next.uplinks(), name) < 0) continue;
-    status = PublishSteering(*device, SteeringFor(next));
-    if (!status.ok()) Log("uplink ", name, ": ", status.message());
-  }
+  Steer(next);
   status = Publish(next, /*config_changed=*/true);
   if (!status.ok()) return status;
   const api::Config before = full_;

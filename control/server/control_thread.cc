@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -18,6 +19,9 @@ namespace {
 constexpr auto kPause = std::chrono::milliseconds(2);
 constexpr auto kLinkPeriod = std::chrono::milliseconds(20);
 constexpr auto kNeighbourPeriod = std::chrono::seconds(1);
+constexpr auto kL4PortPeriod = std::chrono::seconds(1);
+// A tenth of a CPU at most goes into reading the sockets.
+constexpr int kRestPerLook = 10;
 // A live gateway answers in milliseconds; a dead one must not keep the node
 // from starting.
 constexpr auto kGatewayPatience = std::chrono::seconds(1);
@@ -82,6 +86,7 @@ bool ControlThread::Step() {
   TakeEvents();
   WatchLinks();
   KeepNeighbours();
+  FollowKernelL4Ports();
   WatchHealth();
   EndDrains();
   options_.alive(Clock::now());
@@ -206,6 +211,28 @@ void ControlThread::KeepNeighbours() {
   }
 }
 
+// The kernel says nothing when a socket begins to listen.
+void ControlThread::FollowKernelL4Ports() {
+  const Clock::time_point now = Clock::now();
+  if (now < next_l4ports_ || !FollowsKernel(full_)) return;
+  EgressPorts next = egress_choice_.Choose(full_, now);
+  const Clock::time_point end = Clock::now();
+  next_l4ports_ = end + std::max<Clock::duration>(kL4PortPeriod,
+                                                  (end - now) * kRestPerLook);
+  if (next.l4ports == egress_.l4ports) return;
+  UseL4Ports(std::move(next));
+  // Before the first mapping on a new one.
+  Steer(full_);
+  const absl::Status returned = ReturnOverLoopback(full_, {});
+  if (!returned.ok()) Log("queue kernel: ", returned.message());
+  Republish("the kernel listens on other l4ports");
+}
+
+void ControlThread::UseL4Ports(EgressPorts egress) {
+  for (const uint16_t l4port : egress.l4ports) steered_.set(l4port);
+  egress_ = std::move(egress);
+}
+
 void ControlThread::ConfigureHealth(const api::Config& full) {
   const auto served = [this](const std::string& queue) {
     const auto known = liveness_.find(queue);
@@ -306,10 +333,8 @@ SteeringTables ControlThread::SteeringFor(const api::Config& full) const {
   for (const std::string& text : full.node().unicast()) {
     tables.unicast_addresses.push_back(*IpAddress::Parse(text));
   }
-  for (const uint16_t l4port : egress_.l4ports) {
-    tables.egress_tcp.set(l4port);
-    tables.egress_udp.set(l4port);
-  }
+  tables.egress_tcp = steered_;
+  tables.egress_udp = steered_;
   return tables;
 }
 

@@ -19,6 +19,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bpf/loopback_return.h"
+#include "bpf/map_sync.h"
 #include "control/compile/compiler.h"
 #include "control/health/drains.h"
 #include "control/health/health.h"
@@ -167,6 +168,9 @@ class ControlThread final : public Node {
   void CloseUnused(const api::Config& next);
   absl::Status Publish(const api::Config& full, bool config_changed);
   void Republish(const char* why);
+  void UseL4Ports(EgressPorts egress);
+  // The programs of `xdp:` uplinks that are open.
+  void Steer(const api::Config& next);
   SteeringTables SteeringFor(const api::Config& full) const;
   std::vector<IpAddress> AddressesOf(const api::Config& full,
                                      const std::string& queue) const;
@@ -178,6 +182,7 @@ class ControlThread final : public Node {
   void TakeEvents();
   void WatchLinks();
   void KeepNeighbours();
+  void FollowKernelL4Ports();
   void ConfigureHealth(const api::Config& full);
   void WatchHealth();
   // Steers what drained queues still have, when their deadline has come.
@@ -213,7 +218,11 @@ class ControlThread final : public Node {
   NameHolds names_;
   std::vector<NameHold> held_;                // of full_
   std::unique_ptr<LoopbackReturn> loopback_;  // while `kernel` serves
+  EgressPortChoice egress_choice_;
   EgressPorts egress_;
+  // What egress_ has ever had: a mapping may live on what it has no longer, so
+  // workers see that first, and give the kernel what no mapping is for.
+  L4PortSet steered_;
   QueueHealth health_;
   Drains drains_;
   std::map<std::string, QueueLiveness> liveness_;
@@ -230,6 +239,7 @@ class ControlThread final : public Node {
   Clock::time_point started_;
   Clock::time_point next_links_{};
   Clock::time_point next_neighbours_{};
+  Clock::time_point next_l4ports_{};
 
   std::mutex mutex_;
   std::condition_variable wake_;
