@@ -349,6 +349,8 @@ absl::Status DeviceSet::OpenQueue(const api::Queue& queue,
   inside.ifname = device.spec.target;
   inside.gateway_mac = device.mac;
   inside.service_addresses = addresses;
+  device.is_plumbed = true;
+  ++queues_in_[device.netns];
   return PlumbQueueNetns(inside);
 }
 
@@ -374,7 +376,10 @@ void DeviceSet::Close(std::unique_ptr<OpenDevice> device) {
       device->steering != nullptr) {
     UnplumbUplink(device->kernel_interface).IgnoreError();
   }
-  if (!device->netns.empty()) {
+  // Addresses are there for all queues of a namespace; a route goes with its
+  // interface.
+  if (device->is_plumbed && --queues_in_[device->netns] == 0) {
+    queues_in_.erase(device->netns);
     UnplumbQueueNetns(device->netns).IgnoreError();
   }
   device->port.reset();

@@ -39,7 +39,8 @@ struct OpenDevice {
   uint16_t mtu = 1500;
   std::map<std::string, TapOrigin> taps;  // that we may open, by name
   std::string near_end;                   // veth: the pair's, to delete
-  std::string netns;                      // plumbed
+  std::string netns;                      // the queue's
+  bool is_plumbed = false;                // in there
   bool link_up = false;                   // as last seen
 
   // Uplinks.
@@ -98,6 +99,7 @@ class DeviceSet {
                          OpenDevice& device);
 
   const Options options_;
+  std::map<std::string, unsigned> queues_in_;  // plumbed, by namespace
   Names ids_;
 };
 

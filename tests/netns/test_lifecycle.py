@@ -301,6 +301,37 @@ def test_ADV_85_a_namespace_with_its_program_goes_away_ten_times():
       space.close()
 
 
+def test_a_queue_that_goes_leaves_its_namespace_to_the_others():
+  """Two queues in one namespace: the service addresses and the way out stay until the last is gone."""
+  space = Netns("two")
+
+  def edit(c):
+    for name in ("web0", "crawl0"):
+      queue(c, name)["netns"] = space.name
+
+  def without(name):
+    def edit_more(c):
+      c["queues"] = [q for q in c["queues"] if q["name"] != name]
+      for s in c["services"]:
+        s["queues"] = [q for q in s["queues"] if q != name]
+      c["services"] = [s for s in c["services"] if s["queues"]]
+    return edit_more
+
+  def plumbed():
+    return f" {pk.V4.VIPB}/32 " in space.ip("-o", "addr", "show", "dev", "lo")
+
+  config = changed(standard_config(queues=QUEUES), edit)
+  try:
+    with World(config) as w:
+      assert plumbed() and "dev web0" in space.ip("route") and "dev crawl0" in space.ip("route")
+      w.apply(changed(config, without("crawl0")))
+      assert plumbed() and "dev web0" in space.ip("route"), space.ip("route")
+      w.apply(changed(changed(config, without("crawl0")), without("web0")))
+      assert not plumbed()
+  finally:
+    space.close()
+
+
 def _testpmd(directory, name, vdev):
   """A DPDK program on the far end of a shared-memory queue: it answers ARP and echo requests."""
   with open(directory / f"{name}.log", "ab") as log:
