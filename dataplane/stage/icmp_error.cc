@@ -343,13 +343,18 @@ void HandleIcmpError(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
       !JudgeAgain(snapshot, *context.flows, *meta.flow)) {
     meta.flow = nullptr;
   }
-  if (!from_uplink && meta.flow == nullptr) {
+  // Sent here by an entry, it does not go on by another (lend.h).
+  const bool sent_here = meta.route == Route::kBorrowed;
+  if (!from_uplink && meta.flow == nullptr && !sent_here) {
     meta.flow =
         context.flows->FindLent(meta.key, snapshot.nat->mapping, context.now);
   }
   if (meta.flow != nullptr && meta.flow->kind == FlowKind::kLent) {
-    SendToLender(snapshot, context, mbuf, *meta.flow, meta);
-    return;
+    if (!sent_here) {
+      SendToLender(snapshot, context, mbuf, *meta.flow, meta);
+      return;
+    }
+    meta.flow = nullptr;
   }
   const bool live_ptb = IsPacketTooBig(meta.view) && meta.flow != nullptr;
   if (!live_ptb && !QuotedHeaderHolds(mbuf, quote)) {

@@ -60,7 +60,7 @@ bool FollowLent(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
   if (meta.flow->kind != FlowKind::kLent) {
     return meta.route == Route::kBorrow && Lend(snapshot, context, mbuf, meta);
   }
-  if (meta.route == Route::kBorrow) {
+  if (meta.route == Route::kBorrow || meta.route == Route::kBorrowed) {
     context.flows->End(*meta.flow);
     meta.flow = nullptr;
     meta.route = Route::kOriginate;

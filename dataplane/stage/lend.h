@@ -16,7 +16,9 @@
 // The entry at home outlives the flow: it is moved by the same packets and
 // waits at least as long. If the lender has ended the flow it makes a new one
 // for a packet that may begin one, or sends it on its round; home, where the
-// entry is found, begins anew.
+// entry is found, begins anew. A lender that has such an entry itself was the
+// owner under another mapping, and begins anew too: what was sent by one entry
+// never goes on by another.
 #ifndef GODWIT_DATAPLANE_STAGE_LEND_H_
 #define GODWIT_DATAPLANE_STAGE_LEND_H_
 

@@ -219,6 +219,7 @@ bool GoesToOriginatedOwner(const Snapshot& snapshot, Context& context,
 // A later fragment opens nothing, but the binding of its first may be lent.
 void FollowLentBinding(const Snapshot& snapshot, Context& context,
                        rte_mbuf* mbuf, Meta& meta) {
+  if (meta.route == Route::kBorrowed) return;
   Flow* lent =
       context.flows->FindLent(meta.key, snapshot.nat->mapping, context.now);
   if (lent != nullptr) SendToLender(snapshot, context, mbuf, *lent, meta);

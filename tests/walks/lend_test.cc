@@ -188,5 +188,25 @@ TEST_P(LendWalk, EndsLentFlowsWithTheirAddress) {
   EXPECT_EQ(walk_->mappings(), kL4Ports);
 }
 
+// Another mapping has other owners, and entries of the ones before are still
+// there: no packet goes from one to the other and back for ever.
+TEST_P(LendWalk, EndsEachPacketWhenTheMappingChanges) {
+  Start();
+  for (int round = 0; round < 4; ++round) {
+    for (unsigned i = 0; i < 3 * kL4Ports; ++i) {
+      const auto packet = Tcp(at.At(at.internal, 5000 + kStep * (i / 3)),
+                              at.At(at.remote, 53 + i % 3))
+                              .Flags("S");
+      EXPECT_EQ(walk_->Send("crawl0", packet).size(), 1u) << walk_->ending();
+    }
+    auto& mapping = world_.nat().mapping;
+    mapping = mapping == Mapping::kPerDestination
+                  ? Mapping::kEndpointIndependent
+                  : Mapping::kPerDestination;
+    walk_->Publish(world_.Change());
+    Pass(241);  // the flows end, what says where they were does not
+  }
+}
+
 }  // namespace
 }  // namespace godwit
