@@ -20,9 +20,25 @@ bool Refreshes(const Flow& flow, bool from_client) {
   return flow.kind == FlowKind::kInbound || from_client;
 }
 
+// Who opens a connection from an endpoint has given up the one that a client
+// had with it: a bare SYN is nobody's answer (ANY-06), unless `tracked` says
+// that all of a flow is.
+bool OpensAnew(const Snapshot& snapshot, const Flow& flow) {
+  const Service* service = snapshot.ServiceOf(flow.service);
+  return service == nullptr || service->replies == Replies::kTuple;
+}
+
+// Leaves `meta` without a flow, and undecided, where the packet is not of it.
 void MoveTcp(const Snapshot& snapshot, Flow& flow, bool from_client,
              uint32_t now, Context& context, Meta& meta) {
   const TcpEvent event = TcpEventOf(meta.view.l4_flags);
+  if (event == TcpEvent::kSyn && !from_client &&
+      flow.kind == FlowKind::kInbound && OpensAnew(snapshot, flow))
+      [[unlikely]] {
+    context.flows->End(flow);
+    meta.flow = nullptr;
+    return;
+  }
   const TcpTransition& next = TcpNext(
       flow.tcp_state, from_client ? TcpSide::kClient : TcpSide::kServer, event);
   if (flow.kind == FlowKind::kOriginated && next.verdict != TcpVerdict::kPass) {
@@ -88,7 +104,7 @@ bool IsLent(const Meta& meta) {
     // A later fragment has no flags to move a state by.
   } else if (flow.protocol == kProtoTcp) {
     MoveTcp(snapshot, flow, from_client, context.now, context, meta);
-    if (!meta.undecided()) return;
+    if (!meta.undecided() || meta.flow == nullptr) return;
   } else if (LacksChecksum(meta.view) && flow.kind == FlowKind::kInbound &&
              from_client) {
     meta.verdict = Verdict::kDropUdp6Zero;

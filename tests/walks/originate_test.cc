@@ -95,6 +95,43 @@ TEST_P(OriginateWalk, TranslatesABareSynFromAnEndpoint) {
                               .Packet())));
 }
 
+TEST_P(OriginateWalk, TranslatesABareSynWhereAClientWasBefore) {  // ANY-06
+  Walk walk(World());
+  const auto syn = Tcp(at.At(at.dns, 53), at.At(at.remote, 4000)).Flags("S");
+  const auto go_on = Tcp(at.At(at.dns, 53), at.At(at.remote, 4000)).Flags("A");
+  walk.Send("wan0", Tcp(at.At(at.remote, 4000), at.At(at.dns, 53)).Flags("S"));
+  EXPECT_THAT(walk.Send("dns0", go_on),
+              ElementsAre(Arrives("wan0", go_on.Packet())));
+  for (int again = 0; again < 2; ++again) {  // sent again, it is the same flow
+    const Bytes left = Leave(walk, "dns0", syn);
+    EXPECT_EQ(left, Tcp(at.At(at.unicast, given_), at.At(at.remote, 4000))
+                        .Flags("S")
+                        .Packet());
+  }
+  EXPECT_THAT(
+      walk.Send(
+          "wan0",
+          Tcp(at.At(at.remote, 4000), at.At(at.unicast, given_)).Flags("SA")),
+      ElementsAre(ArrivesAt("dns0")));
+  EXPECT_THAT(walk.Send("dns0", go_on),
+              ElementsAre(Arrives(
+                  "wan0", Tcp(at.At(at.unicast, given_), at.At(at.remote, 4000))
+                              .Flags("A")
+                              .Packet())));
+}
+
+TEST_P(OriginateWalk, TranslatesABareSynBehindAStrayOfItsOwn) {  // ANY-06
+  Walk walk(World());
+  const auto stray = Tcp(at.At(at.dns, 53), at.At(at.remote, 4000)).Flags("A");
+  EXPECT_THAT(walk.Send("dns0", stray),
+              ElementsAre(Arrives("wan0", stray.Packet())));
+  const Bytes left = Leave(
+      walk, "dns0", Tcp(at.At(at.dns, 53), at.At(at.remote, 4000)).Flags("S"));
+  EXPECT_EQ(left, Tcp(at.At(at.unicast, given_), at.At(at.remote, 4000))
+                      .Flags("S")
+                      .Packet());
+}
+
 TEST_P(OriginateWalk, TranslatesAServiceAddressOnAnotherL4Port) {
   Walk walk(World());
   const Bytes left =
