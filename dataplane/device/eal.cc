@@ -20,6 +20,7 @@
 #include <algorithm>
 #include <fstream>
 #include <iterator>
+#include <memory>
 
 #include "dataplane/device/eal_log.h"
 
@@ -29,6 +30,9 @@ namespace {
 constexpr char kHugepagesFolder[] = "/sys/kernel/mm/hugepages";
 constexpr char kRunFolder[] = "/run/godwit";
 constexpr char kTurnFile[] = "/run/godwit/hugepages.lock";
+// 10 s: some times what a start takes.
+constexpr int kTurnLooks = 1000;
+constexpr useconds_t kTurnLookUs = 10'000;
 // Of DPDK's 128 lcores the first is the control side's.
 constexpr uint32_t kMaxWorkers = RTE_MAX_LCORE - 1;
 
@@ -77,13 +81,16 @@ absl::Status CheckCpus(const std::vector<uint32_t>& cpus) {
 
 // Held from the counting of free hugepages until they are taken: of two that
 // start at once the second counts what the first has left. A process that dies
-// lets go of it. Without the right to the file there is no turn to wait for.
+// lets go of it; for one that neither starts nor dies nobody waits longer than
+// this. Without the right to the file there is no turn to wait for.
 class HugepagesTurn {
  public:
   HugepagesTurn() {
     mkdir(kRunFolder, 0755);
     fd_ = open(kTurnFile, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    while (fd_ >= 0 && flock(fd_, LOCK_EX) != 0 && errno == EINTR) {
+    for (int look = 0; fd_ >= 0 && look < kTurnLooks; ++look) {
+      if (flock(fd_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+      usleep(kTurnLookUs);
     }
   }
   ~HugepagesTurn() {
@@ -200,9 +207,13 @@ absl::StatusOr<EalMode> StartEal(const EalOptions& options) {
   }
   if (absl::Status s = CheckCpus(options.worker_cpus); !s.ok()) return s;
   if (absl::Status s = CheckCpus(options.control_cpus); !s.ok()) return s;
-  const HugepagesTurn turn;
+  std::unique_ptr<HugepagesTurn> turn;
+  if (options.hugepages != EalOptions::Hugepages::kOff) {
+    turn = std::make_unique<HugepagesTurn>();
+  }
   absl::StatusOr<EalMode> mode = ChoosePages(options);
   if (!mode.ok()) return mode;
+  if (!mode->hugepages) turn.reset();
 
   InstallEalLog();
   // libxdp's dispatcher pins objects by interface index in bpffs, where those

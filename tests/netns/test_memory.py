@@ -2,8 +2,10 @@
 """Memory is taken at the start: nodes that start together, and devices that come later."""
 
 import contextlib
+import fcntl
 import pathlib
 import re
+import time
 
 import pytest
 from harness.daemon import Daemon, Refused
@@ -11,6 +13,7 @@ from harness.netns import Netns
 from harness.world import WORKER_CPU, changed, standard_config
 
 FREE = pathlib.Path("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages")
+TURN = pathlib.Path("/run/godwit/hugepages.lock")
 
 
 def small(**dataplane):
@@ -49,6 +52,18 @@ def test_nodes_that_start_together_share_the_hugepages():
     assert len(pages) == n
     if free > 1000:
       assert any("hugepages: on" in line for line in pages), pages
+
+
+@pytest.mark.parametrize("pages, least", [("off", 0), ("auto", 8)])
+def test_a_start_that_hangs_holds_no_other_back(pages, least):
+  """Somebody took his turn to count the hugepages, and never gives it back."""
+  TURN.parent.mkdir(mode=0o755, exist_ok=True)
+  with open(TURN, "a", encoding="ascii") as turn:
+    fcntl.flock(turn, fcntl.LOCK_EX)
+    begin = time.monotonic()
+    with nodes(1, small(workers=1, hugepages=pages)) as (daemon,):
+      daemon.wait_ready(60)
+    assert time.monotonic() - begin > least    # with `auto` it has waited for a while
 
 
 def test_required_hugepages_that_are_not_there_stop_the_start():
