@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "dataplane/net/headers.h"
+
 namespace godwit {
 namespace {
 
@@ -159,8 +161,7 @@ FlowTable::Made FlowTable::MakeInbound(const Flow& flow, Flow*& made) {
 }
 
 L4portPool& FlowTable::PoolOf(uint8_t protocol) {
-  const bool icmp = protocol == 1 || protocol == 58;
-  return icmp ? *icmp_ids_ : *l4ports_;
+  return IsIcmp(protocol) ? *icmp_ids_ : *l4ports_;
 }
 
 uint64_t FlowTable::DestinationOf(FlowKey uplink_side) const {

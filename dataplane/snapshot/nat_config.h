@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "dataplane/net/address.h"
+#include "dataplane/net/headers.h"
 
 namespace godwit {
 
@@ -138,7 +139,7 @@ struct NatConfig {
     return false;
   }
   const L4PortPlan& PlanOf(uint8_t protocol) const {
-    return protocol == 1 || protocol == 58 ? icmp_ids : l4ports;
+    return IsIcmp(protocol) ? icmp_ids : l4ports;
   }
   bool IsDirect(const IpAddress& destination) const {
     for (const Prefix& prefix : direct) {

@@ -64,6 +64,16 @@ class Pair:
       self.kill(name)
     self._stack.close()
 
+  @contextlib.contextmanager
+  def listening(self, name):
+    """A server of both families that takes connections and says nothing."""
+    with self.spaces[name].inside():
+      server = socket.socket(socket.AF_INET6)
+    with server:
+      server.bind(("::", 80))
+      server.listen(64)
+      yield
+
   def state(self, name):
     shown = self.w.ctl("queue", "show", name)
     return shown["state"], shown["reason"]
@@ -276,11 +286,7 @@ def gone(pid):
 def test_what_runs_the_checks_may_die_and_ends_with_the_daemon():
   with Pair("http", {"tcp": 80}) as pair:
     w = pair.w
-    with pair.spaces["dns0"].inside():
-      server = socket.socket(socket.AF_INET6)
-    with server:
-      server.bind(("::", 80))
-      server.listen(64)
+    with pair.listening("dns0"):
       pair.until_up("dns0")
       first = checks_of(w)
       os.kill(first, signal.SIGKILL)
@@ -304,11 +310,7 @@ def test_what_runs_the_checks_may_die_and_ends_with_the_daemon():
 def test_a_check_that_is_added_to_a_serving_queue_takes_nothing_away():
   with Pair("http", {"tcp": 80}) as pair:
     w = pair.w
-    with pair.spaces["dns0"].inside():
-      server = socket.socket(socket.AF_INET6)
-    with server:
-      server.bind(("::", 80))
-      server.listen(64)
+    with pair.listening("dns0"):
       pair.until_up("dns0")
       w.ctl("queue", "set", "dns0", "--health.tcp=81", "--health.interval=1s", "--health.timeout=500ms")
       assert pair.state("dns0")[0] == "up"

@@ -14,7 +14,19 @@ using ::testing::Not;
 using ::testing::Pair;
 using ::testing::StartsWith;
 
-class LocalWalk : public WalkTest {};
+class LocalWalk : public WalkTest {
+ protected:
+  // Asks mail0 for a connection, from crawl0; `outside_` is who it comes from.
+  void Open(Walk& walk) {
+    const auto syn = walk.Send("crawl0", Tcp(here_, mail_).Flags("S"));
+    ASSERT_THAT(syn, ElementsAre(ArrivesAt("mail0")));
+    outside_ = at.At(at.unicast, at.SourceL4PortOf(syn[0].Packet()));
+  }
+
+  const std::string here_ = at.At(at.internal, 5000);
+  const std::string mail_ = at.At(at.mail, 25);
+  std::string outside_;
+};
 GODWIT_BOTH_FAMILIES(LocalWalk);
 
 TEST_P(LocalWalk, DeliversHereTranslatedAndBack) {
@@ -40,35 +52,25 @@ TEST_P(LocalWalk, DeliversHereTranslatedAndBack) {
 
 TEST_P(LocalWalk, AnswersAHandshake) {
   Walk walk(World());
-  const std::string here = at.At(at.internal, 5000);
-  const std::string mail = at.At(at.mail, 25);
-  const auto syn = walk.Send("crawl0", Tcp(here, mail).Flags("S"));
-  ASSERT_THAT(syn, ElementsAre(ArrivesAt("mail0")));
-  const Bytes seen = syn[0].Packet();
-  const std::string outside = at.At(at.unicast, at.SourceL4PortOf(seen));
+  Open(walk);
   EXPECT_THAT(
-      walk.Send("mail0", Tcp(mail, outside).Flags("SA")),
-      ElementsAre(Arrives("crawl0", Tcp(mail, here).Flags("SA").Packet())));
+      walk.Send("mail0", Tcp(mail_, outside_).Flags("SA")),
+      ElementsAre(Arrives("crawl0", Tcp(mail_, here_).Flags("SA").Packet())));
   EXPECT_THAT(
-      walk.Send("crawl0", Tcp(here, mail).Flags("A")),
-      ElementsAre(Arrives("mail0", Tcp(outside, mail).Flags("A").Packet())));
+      walk.Send("crawl0", Tcp(here_, mail_).Flags("A")),
+      ElementsAre(Arrives("mail0", Tcp(outside_, mail_).Flags("A").Packet())));
 }
 
 // ANY-16: with both ends of a flow inside the node, from outside.
 TEST_P(LocalWalk, TakesNothingOfAFlowWithinFromTheWire) {
   Walk walk(World());
-  const std::string here = at.At(at.internal, 5000);
-  const std::string mail = at.At(at.mail, 25);
-  const auto syn = walk.Send("crawl0", Tcp(here, mail).Flags("S"));
-  ASSERT_THAT(syn, ElementsAre(ArrivesAt("mail0")));
-  const Bytes seen = syn[0].Packet();
-  const std::string outside = at.At(at.unicast, at.SourceL4PortOf(seen));
-  EXPECT_THAT(walk.Send("wan0", Tcp(outside, mail).Flags("R")), IsEmpty());
-  EXPECT_THAT(walk.Send("wan0", Tcp(mail, outside).Flags("SA")), IsEmpty());
+  Open(walk);
+  EXPECT_THAT(walk.Send("wan0", Tcp(outside_, mail_).Flags("R")), IsEmpty());
+  EXPECT_THAT(walk.Send("wan0", Tcp(mail_, outside_).Flags("SA")), IsEmpty());
   EXPECT_THAT(walk.counters(), Contains(Pair("spoof_own_src", 2)));
   EXPECT_THAT(
-      walk.Send("mail0", Tcp(mail, outside).Flags("SA")),
-      ElementsAre(Arrives("crawl0", Tcp(mail, here).Flags("SA").Packet())));
+      walk.Send("mail0", Tcp(mail_, outside_).Flags("SA")),
+      ElementsAre(Arrives("crawl0", Tcp(mail_, here_).Flags("SA").Packet())));
 }
 
 TEST_P(LocalWalk, ReachesAServiceOfItsOwnQueue) {
@@ -100,13 +102,8 @@ TEST_P(LocalWalk, TellsBothEndsHowMuchTheOtherTakes) {
   world.device("crawl0").mtu = 1400;
   world.device("mail0").mtu = 1300;
   Walk walk(world);
-  const std::string here = at.At(at.internal, 5000);
-  const std::string mail = at.At(at.mail, 25);
-  const auto syn = walk.Send("crawl0", Tcp(here, mail).Flags("S"));
-  ASSERT_THAT(syn, ElementsAre(ArrivesAt("mail0")));
-  const Bytes seen = syn[0].Packet();
-  const std::string outside = at.At(at.unicast, at.SourceL4PortOf(seen));
-  walk.Send("mail0", Tcp(mail, outside).Flags("SA"));
+  Open(walk);
+  walk.Send("mail0", Tcp(mail_, outside_).Flags("SA"));
   const auto large = [](const std::string& from, const std::string& to) {
     return Tcp(from, to).Flags("A").DontFragment().PayloadSize(1270);
   };
@@ -122,8 +119,8 @@ TEST_P(LocalWalk, TellsBothEndsHowMuchTheOtherTakes) {
            std::equal(error.begin() + static_cast<long>(quote), error.end(),
                       sent.begin() + 14);
   };
-  EXPECT_TRUE(tells("crawl0", large(here, mail).Frame()));
-  EXPECT_TRUE(tells("mail0", large(mail, outside).PayloadSize(1388).Frame()));
+  EXPECT_TRUE(tells("crawl0", large(here_, mail_).Frame()));
+  EXPECT_TRUE(tells("mail0", large(mail_, outside_).PayloadSize(1388).Frame()));
 }
 
 TEST_P(LocalWalk, RejectsOtherL4PortsHereToo) {
