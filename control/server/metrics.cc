@@ -192,7 +192,7 @@ void AddEgress(Page& page, const api::EgressShowReply& egress) {
     page.Add(address.mappings(), {{"address", address.address()}});
   }
   page.Counter("godwit_egress_exhausted_total",
-               "Packets refused for want of a free port.");
+               "Packets refused for want of a free port of this address.");
   for (const api::EgressAddress& address : egress.addresses()) {
     page.Add(address.exhausted(), {{"address", address.address()}});
   }

@@ -270,13 +270,18 @@ absl::StatusOr<api::EgressShowReply> ControlThread::EgressShow(
         }
       }
     }
+    const std::vector<IpAddress>& known = snapshot_->nat->unicast;
     for (const std::string& text : full_.node().unicast()) {
+      const IpAddress own = *IpAddress::Parse(text);
       api::EgressAddress& address = *reply.add_addresses();
       address.set_address(text);
       address.set_ports(L4PortRanges(egress_.l4ports));
       address.set_l4ports(egress_.l4ports.size());
-      address.set_mappings(mappings[IpAddress::Parse(text)->ToString()]);
-      address.set_exhausted(Of(*counts, Verdict::kDropNatNoPort));
+      address.set_mappings(mappings[own.ToString()]);
+      const auto id = std::find(known.begin(), known.end(), own);
+      if (id != known.end()) {
+        address.set_exhausted(counts->no_l4port[id - known.begin()]);
+      }
       *address.mutable_reserved() = full_.egress().reserved();
     }
     return reply;

@@ -9,6 +9,9 @@ void Counts::Add(const Counts& other) {
   handed_out += other.handed_out;
   handed_in += other.handed_in;
   waiting += other.waiting;
+  for (size_t i = 0; i < no_l4port.size(); ++i) {
+    no_l4port[i] += other.no_l4port[i];
+  }
   for (size_t i = 0; i < verdicts.size(); ++i) verdicts[i] += other.verdicts[i];
   for (size_t i = 0; i < devices.size(); ++i) {
     devices[i].received += other.devices[i].received;

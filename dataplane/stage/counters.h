@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "dataplane/snapshot/adjacency.h"
+#include "dataplane/snapshot/nat_config.h"
 #include "dataplane/stage/verdict.h"
 
 namespace godwit {
@@ -40,6 +41,8 @@ struct Counts {
   uint64_t handed_out = 0;
   uint64_t handed_in = 0;
   uint64_t waiting = 0;  // for a neighbour or a first fragment, now
+  // Of Verdict::kDropNatNoPort, by UnicastId: who had none left.
+  std::array<uint64_t, kMaxUnicast> no_l4port{};
   std::array<uint64_t, kVerdicts> verdicts{};
   std::array<DeviceCounts, kMaxDevices> devices{};
 

@@ -118,9 +118,10 @@ Verdict CheckLimits(const ServiceQueue& queue, QueueUse& use, uint32_t now) {
 }
 
 void Exhausted(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
-               Meta& meta, FlowTable::Made made) {
+               Meta& meta, UnicastId unicast, FlowTable::Made made) {
   const bool l4ports = made == FlowTable::Made::kNoL4Port;
   meta.verdict = l4ports ? Verdict::kDropNatNoPort : Verdict::kDropTableFull;
+  if (l4ports) ++context.counters->counts.no_l4port[unicast];
   Tell(snapshot, context, mbuf, meta, ErrorKind::kNoResources);
   if (l4ports && context.log_lines.Take(context.now)) {
     Event event;
@@ -165,7 +166,7 @@ void Originate(const Snapshot& snapshot, Context& context,
     const bool may_borrow =
         made == Made::kNoL4Port || meta.route == Route::kBorrow;
     if (may_borrow && Borrow(snapshot, context, mbuf, flow, meta)) return;
-    Exhausted(snapshot, context, mbuf, meta, made);
+    Exhausted(snapshot, context, mbuf, meta, flow.unicast, made);
     return;
   }
   if (decision.plan == Plan::kOriginate) {

@@ -297,6 +297,13 @@ std::map<std::string, uint64_t> Walk::counters() const {
   return named;
 }
 
+uint64_t Walk::ExhaustedAt(std::string_view unicast) const {
+  const auto& all = nat_->unicast;
+  const auto id = std::find(all.begin(), all.end(), *IpAddress::Parse(unicast));
+  GODWIT_CHECK(id != all.end());
+  return Sum().no_l4port[static_cast<size_t>(id - all.begin())];
+}
+
 uint64_t Walk::mappings() const {
   uint64_t sum = 0;
   for (const auto& table : tables_) sum += table->mappings();

@@ -98,6 +98,8 @@ class Walk {
   // By name, those that are not 0, since the start. "received", "generated",
   // "held" too.
   std::map<std::string, uint64_t> counters() const;
+  // Refused for want of an l4port of it.
+  uint64_t ExhaustedAt(std::string_view unicast) const;
   // How the packets of the last Send, Publish or Wait ended: the names of the
   // verdicts in the enum's order, "sent" or "consumed sent sent"; "held" is
   // not an end.

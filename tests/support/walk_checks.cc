@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What must hold of all that leaves a walk, and of its books.
+#include <numeric>
+
 #include "dataplane/net/check.h"
 #include "tests/support/lanes.h"
 #include "tests/support/walk.h"
@@ -68,6 +70,8 @@ void Walk::CheckBooks() {
   GODWIT_CHECK(in == ended + sum.Held());
   GODWIT_CHECK(of(Verdict::kUndecided) == 0);
   GODWIT_CHECK(sum.handed_out == sum.handed_in);
+  GODWIT_CHECK(std::accumulate(sum.no_l4port.begin(), sum.no_l4port.end(),
+                               uint64_t{0}) == of(Verdict::kDropNatNoPort));
   CheckDevicesAndQueues(sum);
   // Who waits may be a chain of buffers, who does not wait has none.
   const unsigned used = Lanes::Get().buffers_in_use();

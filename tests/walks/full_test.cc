@@ -35,6 +35,10 @@ class FullWalk : public WalkTest {
   PacketBuilder Query(unsigned l4port) const {
     return Udp(at.At(at.internal, l4port), at.At(at.remote, 53));
   }
+  Bytes SourceIn(const Bytes& packet) const {
+    const auto begin = packet.begin() + (at.v4 ? 12 : 8);
+    return Bytes(begin, begin + (at.v4 ? 4 : 16));
+  }
   // One frame of each way that a packet takes.
   std::vector<std::pair<std::string, Bytes>> FrameOfEachWay(Walk& walk) {
     Leave(walk, "crawl0", Query(5000));
@@ -74,6 +78,44 @@ TEST_P(FullWalk, Exh06L4PortsThatAreOutSaySo) {
   EXPECT_THAT(walk.counters(), Contains(Pair("nat_no_port", 1)));
   EXPECT_FALSE(walk.counters().contains("table_full"));
   EXPECT_FALSE(walk.counters().contains("mbuf_none"));
+}
+
+// An operator who adds an address must know for whom; refused after a round of
+// all workers too.
+TEST_P(FullWalk, TellsWhichUnicastAddressHasNoL4PortLeft) {
+  for (const unsigned workers : {1U, 3U}) {
+    SnapshotBuilder world = World();
+    const std::vector<std::string> own = {
+        at.unicast, at.v4 ? "198.51.100.8" : "2001:db8:7::8"};
+    world.Unicast({V4().unicast, V6().unicast, own[1]});
+    world.EgressL4Ports(50000, 50003);
+    Walk walk(world, {.workers = workers});
+    const Bytes second = Udp(at.At(own[1], 1), at.At(at.remote, 1)).Packet();
+    // An originator stays on one of them.
+    std::map<std::string, unsigned> refused;
+    for (unsigned host = 1; host <= 8; ++host) {
+      const std::string internal =
+          (at.v4 ? "10.0.0." : "fd00::") + std::to_string(host);
+      std::string used;
+      for (unsigned i = 0; i < 6; ++i) {
+        const auto out = walk.Send(
+            "crawl0",
+            Udp(at.At(internal, 5000 + i), at.At(at.remote, 1000 + host)));
+        ASSERT_EQ(out.size(), 1u);
+        if (out[0].device == "crawl0") {
+          ++refused[used];
+          continue;
+        }
+        used = own[SourceIn(out[0].Packet()) == SourceIn(second) ? 1 : 0];
+      }
+    }
+    ASSERT_EQ(refused.size(), 2u);
+    for (const std::string& address : own) {
+      EXPECT_EQ(walk.ExhaustedAt(address), refused[address]) << address;
+    }
+    EXPECT_EQ(walk.ExhaustedAt(at.v4 ? V6().unicast : V4().unicast), 0u);
+    EXPECT_EQ(walk.counters()["nat_no_port"], 16u);
+  }
 }
 
 TEST_P(FullWalk, Exh06BuffersThatAreOutSaySo) {
