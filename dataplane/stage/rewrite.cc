@@ -200,22 +200,30 @@ bool WriteLink(const Snapshot& snapshot, rte_mbuf* mbuf, Meta& meta) {
   return LinkToAdjacency(snapshot, mbuf, meta);
 }
 
-// IPH-05, for devices with `hop: router`. False: it ends here.
-bool TakeHop(uint8_t* l3, bool is_v4) {
+// IPH-05: a device with `hop: router` takes a hop of what goes through. What
+// the kernel is given, or sends, and what goes round inside has no router.
+bool TakesHop(const Snapshot& snapshot, const Meta& meta) {
+  return snapshot.devices[meta.in].hop == Hop::kRouter &&
+         meta.side != Side::kKernel && meta.route != Route::kLoop &&
+         meta.route != Route::kLoopReply && meta.verdict != Verdict::kPunted;
+}
+
+bool IsLastHop(const uint8_t* l3, bool is_v4) {
+  return (is_v4 ? reinterpret_cast<const Ipv4Header*>(l3)->ttl
+                : reinterpret_cast<const Ipv6Header*>(l3)->hop_limit) <= 1;
+}
+
+void TakeHop(uint8_t* l3, bool is_v4) {
   if (!is_v4) {
-    auto* ip = reinterpret_cast<Ipv6Header*>(l3);
-    if (ip->hop_limit <= 1) return false;
-    --ip->hop_limit;
-    return true;
+    --reinterpret_cast<Ipv6Header*>(l3)->hop_limit;
+    return;
   }
   auto* ip = reinterpret_cast<Ipv4Header*>(l3);
-  if (ip->ttl <= 1) return false;
   ChecksumDelta delta;
   delta.Remove16(ip->ttl);
   --ip->ttl;
   delta.Add16(ip->ttl);
   ip->checksum = ApplyDelta(ip->checksum, delta.value());
-  return true;
 }
 
 bool GoesRound(const Meta& meta) {
@@ -226,39 +234,41 @@ bool GoesRound(const Meta& meta) {
 // Whether a packet fits its next link; kCut: in pieces.
 enum class Fit : uint8_t { kWhole, kCut, kNot };
 
+Fit Refuse(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
+           Meta& meta, ErrorKind kind) {
+  const bool too_big = kind == ErrorKind::kPacketTooBig;
+  meta.verdict =
+      too_big ? Verdict::kDropMtuExceeded : Verdict::kDropTtlExceeded;
+  if (context.errors.Take(context.now)) {
+    SendIcmpError(mbuf, meta, kind, OwnAddressFor(snapshot, meta),
+                  too_big ? snapshot.devices[meta.out].mtu : uint16_t{0},
+                  context);
+  }
+  return Fit::kNot;
+}
+
 // Too big for where it goes, or at the end of its hops: the sender is told,
-// and the verdict is a drop.
+// and the verdict is a drop. The hop is taken last, since errors quote the
+// packet as it came (RFC 1812 4.3.2.3).
 Fit CheckRoom(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
               Meta& meta) {
   if (GoesRound(meta)) return Fit::kWhole;  // looked at when it has
-  const Device& out = snapshot.devices[meta.out];
-  const bool went_round =
-      meta.route == Route::kLoop || meta.route == Route::kLoopReply;
-  const Device& in = snapshot.devices[meta.in];
-  if (in.hop == Hop::kRouter && meta.side != Side::kKernel && !went_round &&
-      meta.verdict != Verdict::kPunted) {
-    if (!TakeHop(FrameOf(mbuf) + meta.view.l3_offset, meta.view.is_v4)) {
-      meta.verdict = Verdict::kDropTtlExceeded;
-      if (context.errors.Take(context.now)) {
-        SendIcmpError(mbuf, meta, ErrorKind::kTimeExceeded,
-                      OwnAddressFor(snapshot, meta), 0, context);
-      }
-      return Fit::kNot;
-    }
+  uint8_t* l3 = FrameOf(mbuf) + meta.view.l3_offset;
+  const bool takes_hop = TakesHop(snapshot, meta);
+  if (takes_hop && IsLastHop(l3, meta.view.is_v4)) {
+    return Refuse(snapshot, context, mbuf, meta, ErrorKind::kTimeExceeded);
   }
   if (meta.verdict == Verdict::kPunted) return Fit::kWhole;
-  if (meta.view.l3_size <= out.mtu) [[likely]] {
-    return Fit::kWhole;
+  const uint16_t mtu = snapshot.devices[meta.out].mtu;
+  Fit fit = Fit::kWhole;
+  if (meta.view.l3_size > mtu) [[unlikely]] {
+    if (!MayFragment(mbuf, meta.view, mtu, CutterOf(snapshot, meta))) {
+      return Refuse(snapshot, context, mbuf, meta, ErrorKind::kPacketTooBig);
+    }
+    fit = Fit::kCut;
   }
-  if (MayFragment(mbuf, meta.view, out.mtu, CutterOf(snapshot, meta))) {
-    return Fit::kCut;
-  }
-  meta.verdict = Verdict::kDropMtuExceeded;
-  if (context.errors.Take(context.now)) {
-    SendIcmpError(mbuf, meta, ErrorKind::kPacketTooBig,
-                  OwnAddressFor(snapshot, meta), out.mtu, context);
-  }
-  return Fit::kNot;
+  if (takes_hop) TakeHop(l3, meta.view.is_v4);
+  return fit;
 }
 
 // The source of every piece is that of the whole, which is looked at here:

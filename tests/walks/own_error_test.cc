@@ -255,6 +255,44 @@ TEST_P(OwnErrorWalk, Ice18QuotesAsMuchAsFitsAsItWasSent) {
   }
 }
 
+// RFC 1812 4.3.2.3: as it was received, by a router too.
+TEST_P(OwnErrorWalk, Ice18QuotesTheHopsThatWereThere) {
+  SnapshotBuilder world = World();
+  for (const char* device : {"crawl0", "dns0", "dns1", "wan0"}) {
+    world.device(device).hop = Hop::kRouter;
+    world.device(device).mtu = 1280;
+  }
+  Walk walk(world);
+  const auto reply = Udp(at.At(at.dns, 53), at.At(at.client, 4000));
+  const auto question = Udp(at.At(at.client, 4000), at.At(at.dns, 53));
+  for (const auto& [device, packet] :
+       std::vector<std::pair<const char*, PacketBuilder>>{
+           {"crawl0", Query()}, {"dns0", reply}, {"wan0", question}}) {
+    for (const unsigned hops : {9U, 2U, 1U}) {
+      auto sent = packet;
+      sent.Ttl(static_cast<uint8_t>(hops)).PayloadSize(1300).DontFragment();
+      // The first of a flow, and one of a flow that there is.
+      for (int again = 0; again < 2; ++again) {
+        const auto out = walk.Send(device, sent);
+        ASSERT_THAT(out, ElementsAre(ArrivesAt(device)));
+        EXPECT_THAT(walk.ending(),
+                    HasSubstr(hops == 1 ? "ttl_exceeded" : "mtu_exceeded"));
+        const Bytes whole = sent.Packet();
+        const Bytes quoted = QuoteIn(out[0].Packet());
+        EXPECT_EQ(quoted,
+                  Bytes(whole.begin(),
+                        whole.begin() + static_cast<ptrdiff_t>(quoted.size())));
+        EXPECT_TRUE(ChecksumsHold(out[0].Packet()));
+      }
+    }
+    // What goes through has a hop less, cut or whole.
+    auto small = packet;
+    const auto out = walk.Send(device, small.Ttl(9).PayloadSize(100));
+    ASSERT_EQ(out.size(), 1u);
+    EXPECT_EQ(out[0].Packet()[at.v4 ? 8 : 7], 8);
+  }
+}
+
 TEST_P(OwnErrorWalk, Ice19HasTheClassOfWhatItIsAbout) {
   SnapshotBuilder world = World();
   world.device("wan0").mtu = 1280;
