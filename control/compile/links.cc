@@ -2,11 +2,36 @@
 // The compiler's view of the link: next hops, neighbours, routes.
 #include <algorithm>
 #include <cstring>
+#include <set>
 
 #include "control/compile/compiler.h"
 #include "dataplane/net/headers.h"
 
 namespace godwit {
+namespace {
+
+// L2-09: of the networks that an uplink is in. The kernel may have hosts at
+// their first addresses (Linux 5.14), and says which by a route.
+std::vector<RouteTable::Route> BroadcastRoutes(const CompileInput& input) {
+  std::set<int> uplinks;
+  for (const auto& [name, uplink] : *input.uplinks) {
+    uplinks.insert(uplink.kernel_ifindex);
+  }
+  std::vector<RouteTable::Route> routes;
+  for (const LocalAddress& local : input.observation->addresses) {
+    if (!uplinks.contains(local.ifindex)) continue;
+    const auto edges = local.prefix.Edges();
+    if (!edges) continue;
+    for (const IpAddress& edge : {edges->first, edges->second}) {
+      if (edge == local.prefix.address) continue;
+      routes.push_back({{edge, 32}, {}, /*broadcast=*/true});
+    }
+  }
+  return routes;
+}
+
+}  // namespace
+
 AdjacencyId Compiler::AdjacencyOf(const NeighbourKey& key, Snapshot& snapshot) {
   auto known = adjacencies_.find(key);
   if (known == adjacencies_.end()) {
@@ -86,7 +111,7 @@ void Compiler::AddRoutes(const CompileInput& input, Snapshot& snapshot) {
     const RouteEntry*& slot = best[route.prefix.Masked()];
     if (slot == nullptr || route.metric < slot->metric) slot = &route;
   }
-  std::vector<RouteTable::Route> routes;
+  std::vector<RouteTable::Route> routes = BroadcastRoutes(input);
   for (const auto& [prefix, route] : best) {
     RouteTable::Route out;
     out.prefix = prefix;

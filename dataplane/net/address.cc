@@ -87,6 +87,18 @@ Prefix Prefix::Masked() const {
   return masked;
 }
 
+std::optional<std::pair<IpAddress, IpAddress>> Prefix::Edges() const {
+  constexpr unsigned kLongestWithEdges = 30;
+  if (!address.IsV4() || length > kLongestWithEdges) return std::nullopt;
+  const IpAddress first = Masked().address;
+  IpAddress last = first;
+  for (unsigned bit = WideLength(); bit < 128; ++bit) {
+    last.bytes[bit / 8] =
+        static_cast<uint8_t>(last.bytes[bit / 8] | 0x80U >> (bit % 8));
+  }
+  return std::pair(first, last);
+}
+
 std::string Prefix::ToString() const {
   return address.ToString() + "/" + std::to_string(length);
 }

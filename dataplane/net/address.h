@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace godwit {
 
@@ -105,6 +106,10 @@ struct Prefix {
   }
   bool Contains(const IpAddress& other) const;
   Prefix Masked() const;  // host bits cleared
+  // The first and the last address of an IPv4 network: they mean all of it (RFC
+  // 919, RFC 1122 3.2.1.3), and no host has them. nullopt where hosts have all:
+  // in one of two addresses (RFC 3021) or one, and in IPv6.
+  std::optional<std::pair<IpAddress, IpAddress>> Edges() const;
   std::string ToString() const;
   friend bool operator==(const Prefix&, const Prefix&) = default;
   friend auto operator<=>(const Prefix&, const Prefix&) = default;

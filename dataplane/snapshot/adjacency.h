@@ -43,6 +43,7 @@ class RouteTable {
   struct Route {
     Prefix prefix;
     std::vector<NextHop> hops;  // empty: unreachable, prohibited, not ours
+    bool broadcast = false;     // it means all of a network, and no host
   };
 
   RouteTable() = default;
@@ -51,6 +52,10 @@ class RouteTable {
 
   // The route for `destination`; nullptr if there is none.
   const Route* Lookup(const IpAddress& destination) const;
+  bool IsBroadcast(const IpAddress& address) const {
+    const Route* route = Lookup(address);
+    return route != nullptr && route->broadcast;
+  }
   const std::vector<Route>& routes() const { return routes_; }
 
  private:

@@ -128,19 +128,21 @@ IpAddress AskerOf(const Meta& meta) {
 }
 
 // L2-08: not even where `martians: off` lets such a source in.
-bool IsOneHost(const IpAddress& asker) {
-  return !asker.IsMulticast() && !asker.IsUnspecified() &&
-         !asker.IsLoopback() && !(asker.IsV4() && asker.V4Bytes()[0] >= 240);
+bool IsOneHost(const Snapshot& snapshot, const IpAddress& asker) {
+  return !snapshot.routes.IsBroadcast(asker) && !asker.IsMulticast() &&
+         !asker.IsUnspecified() && !asker.IsLoopback() &&
+         !(asker.IsV4() && asker.V4Bytes()[0] >= 240);
 }
 
 // ICE-16: about an error, towards no one host, for a later fragment.
-bool MayAnswer(const rte_mbuf* mbuf, const Meta& meta) {
+bool MayAnswer(const Snapshot& snapshot, const rte_mbuf* mbuf,
+               const Meta& meta) {
   const PacketView& view = meta.view;
   const uint8_t* frame = rte_pktmbuf_mtod(mbuf, const uint8_t*);
   const bool group = meta.route != Route::kLoop && (frame[0] & 1) != 0;
   if (group || !view.HasL4()) return false;
   if (IsIcmpError(view.protocol, view.l4_flags)) return false;
-  return IsOneHost(AskerOf(meta));
+  return IsOneHost(snapshot, AskerOf(meta));
 }
 
 }  // namespace
@@ -163,7 +165,10 @@ void SendGenerated(DeviceId device, const void* frame, size_t size,
 
 void SendIcmpError(rte_mbuf* mbuf, const Meta& meta, ErrorKind kind,
                    const IpAddress& source, uint16_t mtu, Context& context) {
-  if (!MayAnswer(mbuf, meta) || source.IsV4() != meta.view.is_v4) return;
+  if (!MayAnswer(*context.snapshot, mbuf, meta) ||
+      source.IsV4() != meta.view.is_v4) {
+    return;
+  }
   const PacketView& view = meta.view;
   const size_t l3_header = view.is_v4 ? sizeof(Ipv4Header) : sizeof(Ipv6Header);
   const size_t limit = view.is_v4 ? kMaxErrorV4 : kMaxErrorV6;
@@ -209,7 +214,10 @@ void SendIcmpError(rte_mbuf* mbuf, const Meta& meta, ErrorKind kind,
 void SendReset(rte_mbuf* mbuf, const Meta& meta, Context& context) {
   const PacketView& view = meta.view;
   // FRG-19: of a later fragment not even the flags may be read.
-  if (!MayAnswer(mbuf, meta) || (view.l4_flags & kTcpRst) != 0) return;
+  if (!MayAnswer(*context.snapshot, mbuf, meta) ||
+      (view.l4_flags & kTcpRst) != 0) {
+    return;
+  }
   const auto* asked =
       reinterpret_cast<const TcpHeader*>(FrameOf(mbuf) + view.l4_offset);
   const Ends ends = {meta.key.local, meta.key.remote};
@@ -240,7 +248,7 @@ void SendReset(rte_mbuf* mbuf, const Meta& meta, Context& context) {
 
 void SendEchoReply(rte_mbuf* mbuf, const Meta& meta, Context& context) {
   const PacketView& view = meta.view;
-  if (!IsOneHost(AskerOf(meta))) return;
+  if (!IsOneHost(*context.snapshot, AskerOf(meta))) return;
   // A fragment is answered by a fragment: IPv6 carries what makes it one
   // along, IPv4 has it in the header.
   const bool fragment = view.fragment != FragmentKind::kWhole;

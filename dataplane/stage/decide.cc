@@ -80,7 +80,9 @@ Decision DecideFromUplink(const Snapshot& snapshot, const Meta& meta) {
       meta.route == Route::kLoop || meta.route == Route::kLoopReply;
   if (!loop) {
     const Martians martians = snapshot.devices[meta.in].martians;
-    if (IsMartianSource(key.remote, martians)) {
+    if (IsMartianSource(key.remote, martians) ||
+        (martians != Martians::kOff &&
+         snapshot.routes.IsBroadcast(key.remote))) {
       return Drop(Verdict::kDropMartianSource);
     }
     if (key.local == key.remote) return Drop(Verdict::kDropLand);
@@ -174,6 +176,12 @@ Decision DecideFromQueue(const Snapshot& snapshot, const Meta& meta) {
       !IsOnOurL4Ports(snapshot, meta)) {
     // The node talks to itself, and what left loopback for here was not ours.
     return Do(Plan::kPunt);
+  }
+  // L2-09: nobody can be asked who has it. An answer is as bad: to whoever
+  // said it had such an address.
+  if (snapshot.routes.IsBroadcast(key.remote) &&
+      !snapshot.IsOwnAddress(key.remote)) {
+    return Drop(Verdict::kDropMartianDestination);
   }
   if (!IsOriginated(meta.route) && IsReply(snapshot, meta, decision.service)) {
     decision.plan = Plan::kReply;

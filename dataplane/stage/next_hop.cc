@@ -47,7 +47,10 @@ void ToUplink(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
   const IpAddress& destination = meta.key.remote;
   const NextHopChoice hop = ChooseNextHop(snapshot, destination, meta.hash);
   if (hop.device == kNoDevice) {
-    meta.verdict = Verdict::kDropRouteNone;
+    // Of a flow that was made when a host had it, or when nobody knew.
+    meta.verdict = snapshot.routes.IsBroadcast(destination)
+                       ? Verdict::kDropMartianDestination
+                       : Verdict::kDropRouteNone;
     return;
   }
   if (!IsResolved(snapshot, hop.adjacency)) {

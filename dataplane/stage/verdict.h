@@ -29,7 +29,7 @@ enum class Verdict : uint8_t {
   kDropL2Multicast,                                                  // L2-02
   kDropL2Type,              // neither IP nor ARP, from a queue
   kDropMartianSource,       // L2-07, L2-08, V6-07
-  kDropMartianDestination,  // L2-07
+  kDropMartianDestination,  // L2-07, L2-09
   kDropLand,                // L2-11
   kDropSpoofOwnSource,      // ANY-16
   kDropArpBad,              // ADV-69

@@ -93,6 +93,24 @@ def test_L2_14_an_unresolved_next_hop_is_bounded(node, ip):
   leaves_unchanged(node, "web0", pk.udp(ip.VIPB, ip.C, 443, node.l4port()))
 
 
+def test_L2_09_nobody_is_asked_who_has_a_broadcast_address(node):
+  """The last address of the uplink's network, and the first: a verdict at once."""
+  ip = pk.V4
+  node.reset()
+  node.up.chatter.clear()
+  network = ip.U.rsplit(".", 1)[0]
+  for edge in (f"{network}.255", f"{network}.0", "255.255.255.255"):
+    for name, l3 in (("crawl0", pk.udp(ip.I1, edge, node.l4port(), 53)), ("web0", pk.udp(ip.VIPB, edge, 443, 9))):
+      with node.drops(1, "martian_dst"):
+        node.q[name].send(l3)
+    told = node.ctl("explain", "udp", pk.at(ip.I1, 4000), pk.at(edge, 53), "--from=crawl0")
+    assert (told["verdict"], told["reason"]) == ("dropped", "martian_dst"), told
+    assert not [f for f in node.up.chatter if pk.packed(edge) in f.raw], "asked for"
+  with node.drops(2, "martian_src"):
+    node.up.send(pk.udp(f"{network}.255", ip.VIP, 4000, 53))
+    node.up.send(pk.udp(f"{network}.0", ip.VIP, 4000, 53))
+
+
 def test_L2_14_no_route_is_an_answer_not_a_leak(node, ip):
   """Without a default route: dropped and counted; the route comes back, and so does the traffic."""
   family = [] if ip.v == 4 else ["-6"]

@@ -211,6 +211,11 @@ SnapshotBuilder& SnapshotBuilder::NoRoutes() {
   return *this;
 }
 
+SnapshotBuilder& SnapshotBuilder::OnLink(std::string_view network) {
+  on_link_.push_back(*Prefix::Parse(network));
+  return *this;
+}
+
 void SnapshotBuilder::AddLinks(Snapshot& snapshot) const {
   RouteTable::Route v4;
   RouteTable::Route v6;
@@ -232,7 +237,16 @@ void SnapshotBuilder::AddLinks(Snapshot& snapshot) const {
       snapshot.queues[device.queue].far_end = id;
     }
   }
-  if (routes_) snapshot.routes = RouteTable({v4, v6});
+  std::vector<RouteTable::Route> routes;
+  if (routes_) routes = {v4, v6};
+  for (const Prefix& network : on_link_) {
+    routes.push_back({network, {{device_id("wan0"), kNoAdjacency, 1}}});
+    const auto edges = network.Edges();
+    if (!edges) continue;
+    routes.push_back({{edges->first, 32}, {}, /*broadcast=*/true});
+    routes.push_back({{edges->second, 32}, {}, /*broadcast=*/true});
+  }
+  snapshot.routes = RouteTable(routes);
 }
 
 void SnapshotBuilder::AddServices(Snapshot& snapshot) const {

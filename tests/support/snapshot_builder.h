@@ -54,6 +54,8 @@ class SnapshotBuilder {
   SnapshotBuilder& Unresolved(std::string_view device);
   SnapshotBuilder& Resolved(std::string_view device);
   SnapshotBuilder& NoRoutes();
+  // wan0 is in this network.
+  SnapshotBuilder& OnLink(std::string_view network);
 
   // A change: what flows were decided by is looked at again.
   SnapshotBuilder& Change() {
@@ -86,6 +88,7 @@ class SnapshotBuilder {
   std::vector<ServiceSpec> services_{1};  // by ServiceId
   std::set<DeviceId> unresolved_;
   bool routes_ = true;
+  std::vector<Prefix> on_link_;
   uint16_t epoch_ = 1;
   NatConfig nat_;
   std::vector<uint16_t> l4ports_;

@@ -26,12 +26,78 @@ TEST(LinkBroadcastWalk, L209DirectedBroadcastsGoNowhere) {
     EXPECT_THAT(walk.Send("wan0", packet.ToMac(all)), IsEmpty());
     EXPECT_EQ(walk.ending(), "l2_multicast");
   }
-  auto out = Udp("10.0.0.5:4000", "255.255.255.255:7");
-  EXPECT_THAT(walk.Send("crawl0", out), IsEmpty());
-  EXPECT_EQ(walk.ending(), "martian_dst");
-  EXPECT_THAT(walk.Send("crawl0", out.ToMac(all)), IsEmpty());
-  EXPECT_EQ(walk.ending(), "martian_dst");
   EXPECT_EQ(walk.counters()["generated"], 0u);
+}
+
+// Those of the networks that an uplink is in too (RFC 919; the first address
+// as of old, RFC 1122 3.2.1.3): at once, and nobody is asked who has them.
+TEST(LinkBroadcastWalk, L209AQueueReachesNoBroadcastAddress) {
+  const SnapshotBuilder world = World()
+                                    .OnLink("203.0.113.0/28")
+                                    .OnLink("198.51.100.64/26")
+                                    .OnLink("203.0.113.128/31");
+  Walk walk(world);
+  const MacAddress all = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+  for (const char* destination :
+       {"255.255.255.255", "203.0.113.0", "203.0.113.15", "198.51.100.64",
+        "198.51.100.127"}) {
+    const std::string there = std::string(destination) + ":7";
+    // Originated, as it is (`vip`), a reply.
+    for (const auto& [queue, packet] :
+         std::vector<std::pair<const char*, PacketBuilder>>{
+             {"crawl0", Udp("10.0.0.5:4000", there)},
+             {"mail0", Udp("192.0.2.25:4000", there)},
+             {"dns0", Udp("192.0.2.53:53", there)}}) {
+      auto out = packet;
+      EXPECT_THAT(walk.Send(queue, out), IsEmpty());
+      EXPECT_EQ(walk.ending(), "martian_dst") << destination << queue;
+      EXPECT_THAT(walk.Send(queue, out.ToMac(all)), IsEmpty());
+      EXPECT_EQ(walk.ending(), "martian_dst") << destination << queue;
+    }
+  }
+  EXPECT_EQ(walk.counters()["generated"], 0u);
+  EXPECT_EQ(walk.mappings(), 0u);
+  EXPECT_THAT(walk.TakeEvents(), IsEmpty());
+  // Hosts beside them are asked for, and those of RFC 3021.
+  for (const char* host : {"203.0.113.14", "203.0.113.128", "203.0.113.129"}) {
+    walk.Send("crawl0", Udp("10.0.0.5:4000", std::string(host) + ":7"));
+    EXPECT_THAT(walk.TakeEvents(), SizeIs(1)) << host;
+  }
+}
+
+// A flow that there is when its other end turns out to be one.
+TEST(LinkBroadcastWalk, L209AFlowEndsWhereANetworkBegins) {
+  SnapshotBuilder world = World();
+  Walk walk(world);
+  const auto query = Udp("10.0.0.5:4000", "203.0.113.15:7");
+  EXPECT_THAT(walk.Send("crawl0", query), ElementsAre(ArrivesAt("wan0")));
+  walk.Publish(world.OnLink("203.0.113.0/28").Change());
+  EXPECT_THAT(walk.Send("crawl0", query), IsEmpty());
+  EXPECT_EQ(walk.ending(), "martian_dst");
+  EXPECT_THAT(walk.TakeEvents(), IsEmpty());
+}
+
+// RFC 1122 3.2.1.3: no host speaks from such an address, and none is answered.
+TEST(LinkBroadcastWalk, L208NothingComesFromABroadcastAddress) {
+  SnapshotBuilder world = World().OnLink("203.0.113.0/28");
+  Walk walk(world);
+  const std::vector<PacketBuilder> packets = {
+      Udp("203.0.113.15:4000", "192.0.2.53:53"),
+      Udp("203.0.113.15:4000", "192.0.2.53:54"),
+      Tcp("203.0.113.15:4000", "192.0.2.53:54").Flags("S"),
+      Echo("203.0.113.15", "192.0.2.25", 7)};
+  for (const PacketBuilder& packet : packets) {
+    EXPECT_THAT(walk.Send("wan0", packet), IsEmpty());
+    EXPECT_EQ(walk.ending(), "martian_src");
+  }
+  // Where the operator lets it in, it is heard and not answered.
+  world.device("wan0").martians = Martians::kOff;
+  Walk open(world);
+  EXPECT_THAT(open.Send("wan0", packets[0]), SizeIs(1));
+  for (size_t i = 1; i < packets.size(); ++i) {
+    EXPECT_THAT(open.Send("wan0", packets[i]), IsEmpty());
+  }
+  EXPECT_EQ(open.counters()["generated"], 0u);
 }
 
 // Anycast clients come in wherever their routes lead: no check of the reverse

@@ -155,20 +155,9 @@ bool IsReachable(const api::Uplink& uplink, const IpAddress& gateway) {
   return says_nothing;
 }
 
-// The first or the last address of an IPv4 prefix, which no host has; in those
-// of two addresses (RFC 3021) and of one, hosts have them all.
 bool IsEdge(const Prefix& prefix, const IpAddress& address) {
-  constexpr unsigned kLongestWithEdges = 30;
-  if (!prefix.address.IsV4() || prefix.length > kLongestWithEdges) return false;
-  const auto number = [](const IpAddress& of) {
-    const uint8_t* const b = of.V4Bytes();
-    return uint32_t{b[0]} << 24 | uint32_t{b[1]} << 16 | uint32_t{b[2]} << 8 |
-           uint32_t{b[3]};
-  };
-  const uint32_t first = number(prefix.Masked().address);
-  const uint32_t last = first | UINT32_MAX >> prefix.length;
-  return prefix.Contains(address) &&
-         (number(address) == first || number(address) == last);
+  const auto edges = prefix.Edges();
+  return edges && (address == edges->first || address == edges->second);
 }
 
 // The prefix of `uplink` that `gateway` is no host of; empty without one.

@@ -134,5 +134,37 @@ TEST_F(CompilerTest, LanesAreSharedOutOverTheWorkers) {
   EXPECT_TRUE(Compile(config)->devices[1].rx[0].empty());
 }
 
+// L2-09: of an uplink's networks alone, and no address of our own.
+TEST_F(CompilerTest, BroadcastAddressesAreNobodys) {
+  OpenUplink& uplink = uplinks_["wan0"];
+  uplink.id = 1;
+  uplink.tap_id = 2;
+  uplink.kernel_ifindex = 5;
+  const auto has = [this](int ifindex, const char* text) {
+    observation_.addresses.push_back({ifindex, *Prefix::Parse(text)});
+  };
+  has(5, "198.51.100.7/24");
+  has(5, "203.0.113.0/25");
+  has(5, "203.0.113.192/31");
+  has(5, "203.0.113.200/32");
+  has(5, "2001:db8:7::7/64");
+  has(6, "192.0.2.9/24");
+  api::Config config = Empty();
+  config.add_uplinks()->set_name("wan0");
+  // The kernel says that there is a host.
+  observation_.routes.push_back({.prefix = *Prefix::Parse("198.51.100.0/32"),
+                                 .next_hops = {{.ifindex = 5}},
+                                 .table = 254});
+  const auto snapshot = Compile(config);
+  std::set<std::string> broadcast;
+  for (const RouteTable::Route& route : snapshot->routes.routes()) {
+    if (snapshot->routes.IsBroadcast(route.prefix.address)) {
+      broadcast.insert(route.prefix.ToString());
+    }
+  }
+  EXPECT_THAT(broadcast,
+              testing::ElementsAre("198.51.100.255/32", "203.0.113.127/32"));
+}
+
 }  // namespace
 }  // namespace godwit

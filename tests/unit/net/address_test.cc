@@ -32,6 +32,22 @@ TEST(AddressTest, RefusesEverythingElse) {
   }
 }
 
+TEST(PrefixTest, HasTheEdgesThatMeanAllOfIt) {
+  const auto edges = [](const char* text) -> std::string {
+    const auto both = Prefix::Parse(text)->Edges();
+    if (!both) return "none";
+    return both->first.ToString() + " " + both->second.ToString();
+  };
+  EXPECT_EQ(edges("198.51.100.7/24"), "198.51.100.0 198.51.100.255");
+  EXPECT_EQ(edges("203.0.113.13/30"), "203.0.113.12 203.0.113.15");
+  EXPECT_EQ(edges("203.0.113.13/29"), "203.0.113.8 203.0.113.15");
+  EXPECT_EQ(edges("10.1.2.3/9"), "10.0.0.0 10.127.255.255");
+  EXPECT_EQ(edges("0.0.0.0/0"), "0.0.0.0 255.255.255.255");
+  EXPECT_EQ(edges("203.0.113.12/31"), "none");
+  EXPECT_EQ(edges("203.0.113.12/32"), "none");
+  EXPECT_EQ(edges("2001:db8::/64"), "none");
+}
+
 TEST(AddressTest, TellsKinds) {
   EXPECT_TRUE(A("224.0.0.1").IsMulticast());
   EXPECT_TRUE(A("239.255.255.255").IsMulticast());
