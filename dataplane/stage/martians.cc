@@ -39,6 +39,7 @@ constexpr Block kPrivate[] = {{{10, 0, 0, 0}, 8},      {{172, 16, 0, 0}, 12},
 // The first 32 bits tell.
 constexpr Block kNeverV6[] = {{{0xfe, 0xc0, 0, 0}, 10}};
 constexpr Block kPrivateV6[] = {{{0x20, 0x01, 0x0d, 0xb8}, 32},
+                                {{0x3f, 0xff, 0, 0}, 20},  // RFC 9637
                                 {{0xfc, 0, 0, 0}, 7}};
 
 bool IsNever(const IpAddress& address) {
