@@ -278,10 +278,9 @@ absl::StatusOr<api::EgressShowReply> ControlThread::EgressShow(
       address.set_ports(L4PortRanges(egress_.l4ports));
       address.set_l4ports(egress_.l4ports.size());
       address.set_mappings(mappings[own.ToString()]);
-      const auto id = std::find(known.begin(), known.end(), own);
-      if (id != known.end()) {
-        address.set_exhausted(counts->no_l4port[id - known.begin()]);
-      }
+      const auto id = static_cast<size_t>(
+          std::find(known.begin(), known.end(), own) - known.begin());
+      if (id < known.size()) address.set_exhausted(counts->no_l4port[id]);
       *address.mutable_reserved() = full_.egress().reserved();
     }
     return reply;
