@@ -116,7 +116,7 @@ void Compiler::AddUplink(const OpenUplink& open, const api::Uplink& uplink,
   Device& tap = At(snapshot.devices, open.tap_id);
   tap.side = Side::kKernel;
   tap.name = open.tap_name;
-  tap.mtu = open.mtu;
+  tap.mtu = open.tap_mtu;
   tap.mac = open.mac;
   tap.peer = open.id;
   tap.peer_mac = open.tap_mac;

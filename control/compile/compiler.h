@@ -41,6 +41,7 @@ struct OpenUplink {
   DeviceId tap_id = kNoDevice;
   std::string tap_name;
   MacAddress tap_mac{};
+  uint16_t tap_mtu = 0;
   Lanes tap_lanes;
 };
 

@@ -6,6 +6,7 @@
 #include <linux/if_tun.h>
 #include <sys/ioctl.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -25,7 +26,9 @@ namespace {
 constexpr char kTunDevice[] = "/dev/net/tun";
 // Of a TAP without another: nobody on a link has it, or can reach it there.
 constexpr char kTapAddress[] = "127.103.119.1/32";
-constexpr int kNoLinkLocalAddress = 1;  // IN6_ADDR_GEN_MODE_NONE
+constexpr uint32_t kUsualMtu = 1500;
+constexpr uint32_t kLongestMtu = 65521;  // that a TAP has
+constexpr int kNoLinkLocalAddress = 1;   // IN6_ADDR_GEN_MODE_NONE
 
 absl::Status AddAddressesAndGateways(const KernelUplink& uplink, int ifindex) {
   auto socket = NetlinkSocket::Open();
@@ -117,6 +120,20 @@ absl::Status KeepQuiet(absl::string_view ifname) {
   status.Update(SetSysctl(absl::StrCat(conf, "/accept_ra"), 0));
   status.Update(SetSysctl(absl::StrCat(conf, "/router_solicitations"), 0));
   return OnUplink(ifname, status);
+}
+
+absl::Status KeepServiceAddressesQuiet(absl::string_view ifname) {
+  const std::string conf = absl::StrCat("ipv4/conf/", ifname);
+  absl::Status status = SetSysctl(absl::StrCat(conf, "/arp_ignore"), 1);
+  if (status.ok()) status = SetSysctl(absl::StrCat(conf, "/arp_announce"), 2);
+  SetSysctl(absl::StrCat("ipv6/conf/", ifname, "/accept_dad"), 0).IgnoreError();
+  return status;
+}
+
+absl::StatusOr<uint16_t> MtuOfTapBeside(absl::string_view ifname) {
+  const auto link = GetLink(ifname);
+  if (!link.ok()) return link.status();
+  return static_cast<uint16_t>(std::clamp(link->mtu, kUsualMtu, kLongestMtu));
 }
 
 absl::Status UnplumbUplink(absl::string_view ifname) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "dataplane/net/address.h"
 
@@ -49,6 +50,15 @@ absl::Status PlumbUplink(const KernelUplink& uplink);
 // on it, no link-local address, MLD or router solicitation of its own. Call it
 // before the TAP is up.
 absl::Status KeepQuiet(absl::string_view ifname);
+
+// ANY-25: what is bound to loopback is nobody's business on this link. Its own
+// addresses are the node's: they need no check that delays them.
+absl::Status KeepServiceAddressesQuiet(absl::string_view ifname);
+
+// The MTU of a TAP beside an interface that the kernel has itself. It is the
+// queue `kernel` alone: what comes for that from the uplink must pass, and what
+// the usual queue sends, which never sees the uplink.
+absl::StatusOr<uint16_t> MtuOfTapBeside(absl::string_view ifname);
 
 // Removes the addresses and default routes that we made on `ifname`; an
 // interface that is gone is no error.

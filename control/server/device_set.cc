@@ -10,7 +10,6 @@
 #include "control/plumb/link.h"
 #include "control/plumb/netns.h"
 #include "control/plumb/queue_netns.h"
-#include "control/plumb/sysctl.h"
 #include "control/plumb/uplink.h"
 #include "control/plumb/veth.h"
 #include "dataplane/stage/counters.h"
@@ -48,17 +47,6 @@ absl::Status CheckIpv6Mtu(const api::Uplink& uplink, uint16_t mtu) {
         "its MTU is ", mtu, ", ", address, " needs ", kMinIpv6Mtu, " or more"));
   }
   return absl::OkStatus();
-}
-
-// ANY-25: what is bound to loopback is nobody's business on this link.
-absl::Status KeepServiceAddressesQuiet(const std::string& interface) {
-  const std::string path = absl::StrCat("ipv4/conf/", interface, "/");
-  absl::Status status = SetSysctl(path + "arp_ignore", 1);
-  if (status.ok()) status = SetSysctl(path + "arp_announce", 2);
-  // Its addresses are the node's own: they need no check that delays them.
-  SetSysctl(absl::StrCat("ipv6/conf/", interface, "/accept_dad"), 0)
-      .IgnoreError();
-  return status;
 }
 
 Lanes LanesOf(const EthPort& port) {
@@ -115,6 +103,7 @@ std::map<std::string, OpenUplink> UplinksOf(const DeviceMap& devices) {
     uplink.tap_id = device->tap_id;
     uplink.tap_name = device->tap_name;
     uplink.tap_mac = device->tap_mac;
+    uplink.tap_mtu = device->tap->mtu();
     uplink.tap_lanes = LanesOf(*device->tap);
   }
   return uplinks;
@@ -205,7 +194,10 @@ absl::Status DeviceSet::OpenTap(const api::Uplink& uplink, OpenDevice& device) {
   // beside an interface that the kernel has itself it has its own.
   const bool bypass = device.spec.kind != Kind::kXdp;
   options.mac = bypass ? device.mac : MacFor(device.tap_name);
-  if (bypass) options.mtu = device.mtu;
+  const absl::StatusOr<uint16_t> mtu =
+      bypass ? device.mtu : MtuOfTapBeside(device.spec.target);
+  if (!mtu.ok()) return mtu.status();
+  options.mtu = *mtu;
   options.beyond_mtu = EthPortOptions::BeyondMtu::kTake;
   DeviceSpec spec;
   spec.kind = Kind::kTap;
