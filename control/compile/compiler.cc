@@ -273,18 +273,17 @@ absl::Status Compiler::AddNat(const CompileInput& input, Snapshot& snapshot) {
   for (const std::string& text : input.config->node().unicast()) {
     wanted.insert(*IpAddress::Parse(text));
   }
+  std::vector<IpAddress> known = unicast_;
   for (const IpAddress& address : wanted) {
-    if (std::find(unicast_.begin(), unicast_.end(), address) !=
-        unicast_.end()) {
-      continue;
-    }
-    if (unicast_.size() == kMaxUnicast) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat("node.unicast: more than ", kMaxUnicast,
-                       " different addresses since the start"));
-    }
-    unicast_.push_back(address);
+    if (std::find(known.begin(), known.end(), address) != known.end()) continue;
+    known.push_back(address);
   }
+  if (known.size() > kMaxUnicast) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("node.unicast: more than ", kMaxUnicast,
+                     " different addresses since the start"));
+  }
+  unicast_ = std::move(known);
   for (const IpAddress& address : unicast_) {
     nat->unicast.push_back(wanted.contains(address) ? address : IpAddress{});
   }

@@ -45,6 +45,10 @@ bool KernelServes(const api::Config& config) {
   return false;
 }
 
+bool ReturnsOverLoopback(const api::Config& config) {
+  return KernelServes(config) && !config.uplinks().empty();
+}
+
 absl::Status AtDevice(const char* list, int index, const std::string& device,
                       const absl::Status& status, const Source& source) {
   Finding finding;
@@ -163,7 +167,7 @@ absl::Status ControlThread::ReopenChanged(const api::Config& next) {
   DeviceMap closing = TakeOutChanged(next);
   if (closing.empty()) return absl::OkStatus();
   UpdateLiveness(full_);
-  const absl::Status published = Publish(full_, /*config_changed=*/true);
+  const absl::Status published = PublishAnew(full_, /*config_changed=*/true);
   for (auto& [name, device] : closing) {
     compiler_.Unlearn(device->id);
     options_.devices->Close(std::move(device));
@@ -171,41 +175,41 @@ absl::Status ControlThread::ReopenChanged(const api::Config& next) {
   return published;
 }
 
-absl::Status ControlThread::PlumbAddresses(const api::Config& next) {
+absl::Status ControlThread::PlumbAddresses(const api::Config& before,
+                                           const api::Config& next) {
   for (const api::Queue& queue : next.queues()) {
     if (queue.netns().empty() || !queues_.contains(queue.name())) continue;
     const std::vector<IpAddress> wanted = AddressesOf(next, queue.name());
-    if (wanted == AddressesOf(full_, queue.name())) continue;
+    if (wanted == AddressesOf(before, queue.name())) continue;
     const absl::Status status = SetServiceAddresses(queue.netns(), wanted);
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
 }
 
-absl::Status ControlThread::ReturnOverLoopback(const api::Config& next,
-                                               const DeviceMap& fresh) {
-  if (!KernelServes(next) || next.uplinks().empty()) {
+absl::Status ControlThread::AttachLoopback(const api::Config& next) {
+  if (loopback_ != nullptr || !ReturnsOverLoopback(next)) {
+    return absl::OkStatus();
+  }
+  // Without a TAP to send to: it lets everything pass.
+  auto program = LoopbackReturn::Attach(SteeringFor(next));
+  if (program.ok()) loopback_ = *std::move(program);
+  return program.status();
+}
+
+absl::Status ControlThread::PublishLoopback(const api::Config& next) {
+  if (loopback_ == nullptr || !ReturnsOverLoopback(next)) {
     loopback_.reset();
     return absl::OkStatus();
   }
   // All TAPs lead to the same workers.
-  const std::string& name = next.uplinks(0).name();
-  const auto opened = fresh.find(name);
-  const auto known = uplinks_.find(name);
-  if (opened == fresh.end() && known == uplinks_.end()) {
-    return absl::NotFoundError(absl::StrCat("uplink ", name, ": not open"));
-  }
-  const OpenDevice& uplink =
-      opened != fresh.end() ? *opened->second : *known->second;
-  const auto tap = IfIndex(uplink.tap_name);
+  const auto uplink = uplinks_.find(next.uplinks(0).name());
+  if (uplink == uplinks_.end()) return absl::NotFoundError("no uplink is open");
+  const auto tap = IfIndex(uplink->second->tap_name);
   if (!tap.ok()) return tap.status();
   SteeringTables tables = SteeringFor(next);
   tables.kernel_queue_ifindex = static_cast<uint32_t>(*tap);
-  if (loopback_ != nullptr) return loopback_->Publish(tables);
-  auto attached = LoopbackReturn::Attach(tables);
-  if (!attached.ok()) return attached.status();
-  loopback_ = *std::move(attached);
-  return absl::OkStatus();
+  return loopback_->Publish(tables);
 }
 
 void ControlThread::CloseUnused(const api::Config& next) {
@@ -250,48 +254,20 @@ absl::StatusOr<api::ChangeReply> ControlThread::Change(
   if (!status.ok()) return status;
   auto holds = HoldInterfaces(next, loaded.source);
   if (!holds.ok()) return holds.status();
-  const EgressPorts egress_before = egress_;
-  if (snapshot_ == nullptr ||
-      full_.egress().SerializeAsString() != next.egress().SerializeAsString() ||
-      full_.node().SerializeAsString() != next.node().SerializeAsString()) {
-    UseL4Ports(egress_choice_.Choose(next, Clock::now()));
+  Fresh fresh;
+  auto snapshot = Prepare(next, loaded.source, fresh);
+  if (!snapshot.ok()) {
+    TakeBack(next, fresh);
+    return snapshot.status();
   }
-  status = ReopenChanged(next);
-  DeviceMap new_uplinks;
-  DeviceMap new_queues;
-  if (status.ok())
-    status = OpenDevices(next, loaded.source, new_uplinks, new_queues);
-  if (status.ok()) status = PlumbAddresses(next);
-  if (status.ok()) status = ReturnOverLoopback(next, new_uplinks);
-  if (!status.ok()) {
-    for (auto& [name, device] : new_queues) {
-      options_.devices->Close(std::move(device));
-    }
-    for (auto& [name, device] : new_uplinks) {
-      options_.devices->Close(std::move(device));
-    }
-    egress_ = egress_before;
-    if (snapshot_ == nullptr) return status;
-    // Back to what was: devices that had to be closed first are opened again.
-    const absl::Status reopened =
-        OpenDevices(full_, Source(), new_uplinks, new_queues);
-    if (!reopened.ok()) Log("taking the change back: ", reopened.message());
-    PlumbAddresses(full_).IgnoreError();
-    uplinks_.merge(new_uplinks);
-    queues_.merge(new_queues);
-    ReturnOverLoopback(full_, {}).IgnoreError();
-    UpdateLiveness(full_);
-    Republish("a change was taken back");
-    return status;
-  }
-  uplinks_.merge(new_uplinks);
-  queues_.merge(new_queues);
-  ConfigureHealth(next);
+  // From here on nothing is refused.
+  uplinks_.merge(fresh.uplinks);
+  queues_.merge(fresh.queues);
   UpdateLiveness(next);
   Steer(next);
-  status = Publish(next, /*config_changed=*/true);
-  if (!status.ok()) return status;
-  const api::Config before = full_;
+  status = PublishLoopback(next);
+  if (!status.ok()) Log("queue kernel: ", status.message());
+  Publish(*std::move(snapshot));
   config_ = loaded.config;
   ++generation_;
   full_ = next;
@@ -302,6 +278,57 @@ absl::StatusOr<api::ChangeReply> ControlThread::Change(
   reply.set_message(absl::StrCat("ok, generation ", generation_));
   for (const std::string& warning : *warnings) *reply.add_warnings() = warning;
   return reply;
+}
+
+absl::StatusOr<std::unique_ptr<Snapshot>> ControlThread::Prepare(
+    const api::Config& next, const Source& source, Fresh& fresh) {
+  fresh.egress_before = egress_;
+  fresh.steered_before = steered_;
+  absl::Status status = ReopenChanged(next);
+  if (!status.ok()) return status;
+  if (snapshot_ == nullptr ||
+      full_.egress().SerializeAsString() != next.egress().SerializeAsString() ||
+      full_.node().SerializeAsString() != next.node().SerializeAsString()) {
+    UseL4Ports(egress_choice_.Choose(next, Clock::now()));
+  }
+  const bool had_loopback = loopback_ != nullptr;
+  status = AttachLoopback(next);
+  fresh.loopback = !had_loopback && loopback_ != nullptr;
+  if (status.ok()) {
+    status = OpenDevices(next, source, fresh.uplinks, fresh.queues);
+  }
+  if (status.ok()) status = PlumbAddresses(full_, next);
+  if (!status.ok()) return status;
+  ConfigureHealth(next);
+  return Compile(next, /*config_changed=*/true, fresh,
+                 LivenessIn(next, fresh.queues));
+}
+
+// Back to what was: devices that had to be closed first are opened again. No
+// worker has seen anything of `refused`.
+void ControlThread::TakeBack(const api::Config& refused, Fresh& fresh) {
+  if (fresh.loopback) loopback_.reset();
+  for (DeviceMap* devices : {&fresh.queues, &fresh.uplinks}) {
+    for (auto& [name, device] : *devices) {
+      options_.devices->Close(std::move(device));
+    }
+    devices->clear();
+  }
+  egress_ = std::move(fresh.egress_before);
+  steered_ = fresh.steered_before;
+  if (snapshot_ == nullptr) return;
+  absl::Status status =
+      OpenDevices(full_, Source(), fresh.uplinks, fresh.queues);
+  if (!status.ok()) Log("taking the change back: ", status.message());
+  PlumbAddresses(refused, full_).IgnoreError();
+  uplinks_.merge(fresh.uplinks);
+  queues_.merge(fresh.queues);
+  ConfigureHealth(full_);
+  UpdateLiveness(full_);
+  // The TAP may be another.
+  status = PublishLoopback(full_);
+  if (!status.ok()) Log("queue kernel: ", status.message());
+  Republish("a change was taken back");
 }
 
 absl::StatusOr<api::ChangeReply> ControlThread::Keep(const LoadedConfig& loaded,

@@ -223,7 +223,7 @@ void ControlThread::FollowKernelL4Ports() {
   UseL4Ports(std::move(next));
   // Before the first mapping on a new one.
   Steer(full_);
-  const absl::Status returned = ReturnOverLoopback(full_, {});
+  const absl::Status returned = PublishLoopback(full_);
   if (!returned.ok()) Log("queue kernel: ", returned.message());
   Republish("the kernel listens on other l4ports");
 }
@@ -262,45 +262,61 @@ void ControlThread::UpdateLiveness(const api::Config& full) {
     if (queue.drained()) drained.insert(queue.name());
   }
   drains_.KeepOnly(drained);
-  liveness_.clear();
+  liveness_ = LivenessIn(full, {});
+}
+
+std::map<std::string, QueueLiveness> ControlThread::LivenessIn(
+    const api::Config& full, const DeviceMap& fresh) const {
+  std::map<std::string, QueueLiveness> all;
   for (const api::Queue& queue : full.queues()) {
-    QueueLiveness& liveness = liveness_[queue.name()];
-    const auto open = queues_.find(queue.name());
-    if (open == queues_.end()) {
+    QueueLiveness& liveness = all[queue.name()];
+    const OpenDevice* open = nullptr;
+    for (const DeviceMap* devices : {&queues_, &fresh}) {
+      const auto found = devices->find(queue.name());
+      if (found != devices->end()) open = found->second.get();
+    }
+    if (open == nullptr) {
       liveness.reason = "its device is not open";
-    } else if (!open->second->port->running()) {
+    } else if (!open->port->running()) {
       liveness.reason = "waits for its peer";
-    } else if (!open->second->link_up) {
+    } else if (!open->link_up) {
       liveness.reason = "no link: nobody is at the far end";
     } else if (!health_.IsUp(queue.name())) {
       liveness.reason = health_.ReasonOf(queue.name());
     } else {
-      liveness.reachable = !drains_.IsOver(queue.name());
+      // The deadline of one that is undrained does not count any more.
+      liveness.reachable = !queue.drained() || !drains_.IsOver(queue.name());
       liveness.alive = !queue.drained();
     }
     liveness.drained = queue.drained();
   }
+  return all;
 }
 
-absl::Status ControlThread::Publish(const api::Config& full,
-                                    bool config_changed) {
+absl::StatusOr<std::unique_ptr<Snapshot>> ControlThread::Compile(
+    const api::Config& full, bool config_changed, const Fresh& fresh,
+    const std::map<std::string, QueueLiveness>& liveness) {
   observation_ = watch_->Current();
   CompileInput input;
   input.config = &full;
-  const auto uplinks = UplinksOf(uplinks_);
-  const auto queues = QueuesOf(queues_);
+  auto uplinks = UplinksOf(uplinks_);
+  auto queues = QueuesOf(queues_);
+  uplinks.merge(UplinksOf(fresh.uplinks));
+  queues.merge(QueuesOf(fresh.queues));
   input.uplinks = &uplinks;
   input.queues = &queues;
   input.observation = observation_.get();
   input.egress = &egress_;
-  input.liveness = &liveness_;
+  input.liveness = &liveness;
   input.workers = options_.workers->workers();
   input.config_changed = config_changed;
   input.judged = options_.workers->JudgedGeneration();
-  auto snapshot = compiler_.Compile(input);
-  if (!snapshot.ok()) return snapshot.status();
-  const Snapshot* published = snapshot->get();
-  options_.workers->Publish(*std::move(snapshot));
+  return compiler_.Compile(input);
+}
+
+void ControlThread::Publish(std::unique_ptr<Snapshot> snapshot) {
+  const Snapshot* published = snapshot.get();
+  options_.workers->Publish(std::move(snapshot));
   snapshot_ = published;
   std::vector<NeighbourKey> gateways;
   for (const auto& [ifindex, address] : compiler_.gateways()) {
@@ -308,11 +324,17 @@ absl::Status ControlThread::Publish(const api::Config& full,
   }
   const absl::Status kept = watch_->KeepAlive(gateways);
   if (!kept.ok()) Log("neighbours: ", kept.message());
-  return absl::OkStatus();
+}
+
+absl::Status ControlThread::PublishAnew(const api::Config& full,
+                                        bool config_changed) {
+  auto snapshot = Compile(full, config_changed, Fresh(), liveness_);
+  if (snapshot.ok()) Publish(*std::move(snapshot));
+  return snapshot.status();
 }
 
 void ControlThread::Republish(const char* why) {
-  const absl::Status status = Publish(full_, /*config_changed=*/false);
+  const absl::Status status = PublishAnew(full_, /*config_changed=*/false);
   if (!status.ok()) Log(why, ", but: ", status.message());
 }
 

@@ -160,13 +160,32 @@ class ControlThread final : public Node {
   // Devices of now that `next` can't be opened beside.
   DeviceMap TakeOutChanged(const api::Config& next);
   absl::Status ReopenChanged(const api::Config& next);
-  absl::Status PlumbAddresses(const api::Config& next);
-  // The queue `kernel` and its answers to other queues, of the uplinks that
-  // are open and those that are `fresh`.
-  absl::Status ReturnOverLoopback(const api::Config& next,
-                                  const DeviceMap& fresh);
+  absl::Status PlumbAddresses(const api::Config& before,
+                              const api::Config& next);
+  // The queue `kernel` and its answers to other queues. Attached, the program
+  // does nothing yet.
+  absl::Status AttachLoopback(const api::Config& next);
+  absl::Status PublishLoopback(const api::Config& next);
+  // What a change has made, which TakeBack takes away again.
+  struct Fresh {
+    DeviceMap uplinks;
+    DeviceMap queues;
+    bool loopback = false;
+    EgressPorts egress_before;
+    L4PortSet steered_before;
+  };
+  // All of a change that can fail.
+  absl::StatusOr<std::unique_ptr<Snapshot>> Prepare(const api::Config& next,
+                                                    const Source& source,
+                                                    Fresh& fresh);
+  void TakeBack(const api::Config& refused, Fresh& fresh);
   void CloseUnused(const api::Config& next);
-  absl::Status Publish(const api::Config& full, bool config_changed);
+  // Of the devices that are open and those that are `fresh`.
+  absl::StatusOr<std::unique_ptr<Snapshot>> Compile(
+      const api::Config& full, bool config_changed, const Fresh& fresh,
+      const std::map<std::string, QueueLiveness>& liveness);
+  void Publish(std::unique_ptr<Snapshot> snapshot);
+  absl::Status PublishAnew(const api::Config& full, bool config_changed);
   void Republish(const char* why);
   void UseL4Ports(EgressPorts egress);
   // The programs of `xdp:` uplinks that are open.
@@ -188,6 +207,9 @@ class ControlThread final : public Node {
   // Steers what drained queues still have, when their deadline has come.
   void EndDrains();
   void UpdateLiveness(const api::Config& full);
+  // Of the queues that are open and those that are `fresh`.
+  std::map<std::string, QueueLiveness> LivenessIn(const api::Config& full,
+                                                  const DeviceMap& fresh) const;
 
   // Reports.
   void Fill(api::ConfigStatus& out) const;

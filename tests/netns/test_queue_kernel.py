@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the queue `kernel` needs of the node it runs on: the TAP beside an `xdp:` uplink."""
+"""What the queue `kernel` needs of the node it runs on: its program on `lo`, the TAP beside an `xdp:` uplink; and that
+a change which is refused at its very end has not touched either."""
 
 import contextlib
 import socket
 
 import pytest
-from harness import packets as pk
-from harness.world import World, changed, service, standard_config
+from harness import daemon as gw, packets as pk
+from harness.netns import PATIENCE, Netns
+from harness.world import World, changed, queue, service, standard_config
 
 QUEUES = ("dns0", "dns1", "web0", "crawl0")
 HOST = {"name": "host", "addresses": [pk.V4.VIPC, pk.V6.VIPC], "ports": ["udp/80"], "queues": ["kernel"]}
@@ -24,7 +26,7 @@ def server(ns, ip):
   with ns.inside():
     s = socket.socket(socket.AF_INET if ip.v == 4 else socket.AF_INET6, socket.SOCK_DGRAM)
   with s:
-    s.settimeout(3)
+    s.settimeout(PATIENCE)
     s.bind((ip.VIPC, 80))
     yield s
 
@@ -40,3 +42,81 @@ def test_the_tap_beside_an_xdp_uplink_takes_what_uplink_and_queues_bring(mtu):
         w.q["crawl0"].send(pk.udp(ip.I1, ip.VIPC, w.l4port(), 80, payload=b"q" * 1400, **whole))
         data, peer = s.recvfrom(65536)
         assert data == b"q" * 1400 and peer[0] == ip.U
+        s.sendto(b"a" * (mtu - 100), (ip.C, 4000))
+        assert w.one("up", match=lambda p, ip=ip: p.src == ip.VIPC).payload == b"a" * (mtu - 100)
+
+
+def filters(ns, ifname="lo", side="egress"):
+  return ns.run("tc", "filter", "show", "dev", ifname, side, check=False)
+
+
+def asks_the_kernel(w, ip=pk.V4):
+  with server(w.n, ip) as s:
+    w.q["crawl0"].send(pk.udp(ip.I1, ip.VIPC, w.l4port(), 80, payload=b"question"))
+    data, peer = s.recvfrom(100)
+    assert data == b"question" and peer[0] == ip.U
+    s.sendto(b"answer", peer)
+    assert w.one("crawl0", match=lambda p: p.src == ip.VIPC).payload == b"answer"
+
+
+def spent(base):
+  """64 different unicast addresses since the start: one more is refused, when all devices are open."""
+  return changed(base, lambda c: c["node"]["unicast"].extend(f"198.18.0.{i}" for i in range(1, 63)))
+
+
+def one_more(c):
+  c["node"]["unicast"].append("198.18.0.99")
+
+
+def test_a_refused_change_has_not_touched_lo():
+  plain = standard_config("veth", QUEUES)
+  with World(plain) as w:
+    w.apply(spent(plain))
+    links, shown = w.n.links(), w.ctl("config", "show")
+
+    def too_much(c):
+      one_more(c)
+      c["services"].append(HOST)
+      c["queues"].append({"name": "new0", "device": "veth:new0"})
+
+    with pytest.raises(gw.Refused, match="64 different"):
+      w.daemon.apply(changed(plain, too_much))
+    assert "godwit" not in filters(w.n)
+    assert w.n.links() == links and w.ctl("config", "show") == shown
+    assert "new0" not in str(w.ctl("queue", "list"))
+    w.deliver(pk.udp(pk.V4.C, pk.V4.VIP, w.l4port(), 53), "dns0", "dns1")
+    w.apply(changed(plain, lambda c: c["services"].append(HOST)))
+    before = filters(w.n)
+    assert "godwit_loopback" in before
+    with pytest.raises(gw.Refused, match="64 different"):    # and one that has it no more
+      w.daemon.apply(changed(plain, one_more))
+    assert filters(w.n) == before
+    asks_the_kernel(w)
+
+
+def test_a_refused_change_is_taken_back_everywhere():
+  """Addresses of a queue's namespace, another TAP, the deadline of a drain: as if it had never been asked for."""
+  space = Netns("q")
+  try:
+    base = config("afpacket", lambda c: queue(c, "web0").update(netns=space.name))
+    with World(base, kind="afpacket") as w:
+      w.apply(spent(base))
+      w.apply(base)
+      w.ctl("queue", "drain", "dns1", "--deadline=1h")
+      said = lambda: next(q for q in w.ctl("queue", "list")["queues"] if q["name"] == "dns1")["reason"]
+      inside = space.ip("-o", "addr", "show", "dev", "lo")
+      assert "no flows after" in said()
+
+      def another(c):
+        one_more(c)
+        c["uplinks"][0]["kernel"] = "gw1"
+        service(c, "web")["addresses"].append("192.0.2.99")
+
+      with pytest.raises(gw.Refused, match="64 different"):
+        w.daemon.apply(changed(base, another))    # in which dns1 is not drained
+      assert space.ip("-o", "addr", "show", "dev", "lo") == inside
+      assert "gw0" in w.n.links() and "gw1" not in w.n.links()
+      assert "no flows after" in said()
+      asks_the_kernel(w)
+  finally:
+    space.close()
