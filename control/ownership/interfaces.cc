@@ -43,6 +43,18 @@ std::string TapNameOf(const api::Uplink& uplink) {
   return absl::StrCat("gw-", uplink.name()).substr(0, 15);
 }
 
+std::string KernelQueuePath(const api::Config& config) {
+  for (int i = 0; i < config.services_size(); ++i) {
+    const api::Service& service = config.services(i);
+    for (int j = 0; j < service.queues_size(); ++j) {
+      if (service.queues(j).queue() == "kernel") {
+        return absl::StrCat("services[", i, "].queues[", j, "]");
+      }
+    }
+  }
+  return "";
+}
+
 std::vector<InterfaceUse> InterfacesOf(const api::Uplink& uplink, int index) {
   const std::string path = absl::StrCat("uplinks[", index, "]");
   std::vector<InterfaceUse> uses;

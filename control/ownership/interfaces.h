@@ -15,6 +15,10 @@ namespace godwit {
 // Where the kernel sees `uplink`: `kernel:`, or "gw-" and the uplink's name.
 std::string TapNameOf(const api::Uplink& uplink);
 
+// "services[1].queues[0]" where the queue `kernel` is first named; empty:
+// nowhere.
+std::string KernelQueuePath(const api::Config& config);
+
 struct InterfaceUse {
   enum class Kind {
     kOpened,  // there before us

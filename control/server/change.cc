@@ -36,17 +36,22 @@ bool SameDevice(const List& list, const Item& item) {
          DeviceSet::Signature(list.Get(at)) == DeviceSet::Signature(item);
 }
 
-bool KernelServes(const api::Config& config) {
-  for (const api::Service& service : config.services()) {
-    for (const api::QueueRef& ref : service.queues()) {
-      if (ref.queue() == "kernel") return true;
-    }
-  }
-  return false;
+bool ReturnsOverLoopback(const api::Config& config) {
+  return !KernelQueuePath(config).empty() && !config.uplinks().empty();
 }
 
-bool ReturnsOverLoopback(const api::Config& config) {
-  return KernelServes(config) && !config.uplinks().empty();
+absl::Status AtKernelQueue(const api::Config& config,
+                           const absl::Status& status, const Source& source) {
+  Finding finding;
+  finding.path = KernelQueuePath(config);
+  finding.message = absl::StrCat(
+      "\"kernel\": for its answers to other queues it needs a BPF program on "
+      "lo: ",
+      status.message(),
+      absl::IsPermissionDenied(status)
+          ? "; CAP_BPF and CAP_NET_ADMIN, or CAP_SYS_ADMIN, are needed"
+          : "");
+  return ToStatus({finding}, source);
 }
 
 absl::Status AtDevice(const char* list, int index, const std::string& device,
@@ -187,14 +192,16 @@ absl::Status ControlThread::PlumbAddresses(const api::Config& before,
   return absl::OkStatus();
 }
 
-absl::Status ControlThread::AttachLoopback(const api::Config& next) {
+absl::Status ControlThread::AttachLoopback(const api::Config& next,
+                                           const Source& source) {
   if (loopback_ != nullptr || !ReturnsOverLoopback(next)) {
     return absl::OkStatus();
   }
   // Without a TAP to send to: it lets everything pass.
   auto program = LoopbackReturn::Attach(SteeringFor(next));
-  if (program.ok()) loopback_ = *std::move(program);
-  return program.status();
+  if (!program.ok()) return AtKernelQueue(next, program.status(), source);
+  loopback_ = *std::move(program);
+  return absl::OkStatus();
 }
 
 absl::Status ControlThread::PublishLoopback(const api::Config& next) {
@@ -292,7 +299,7 @@ absl::StatusOr<std::unique_ptr<Snapshot>> ControlThread::Prepare(
     UseL4Ports(egress_choice_.Choose(next, Clock::now()));
   }
   const bool had_loopback = loopback_ != nullptr;
-  status = AttachLoopback(next);
+  status = AttachLoopback(next, source);
   fresh.loopback = !had_loopback && loopback_ != nullptr;
   if (status.ok()) {
     status = OpenDevices(next, source, fresh.uplinks, fresh.queues);

@@ -164,7 +164,7 @@ class ControlThread final : public Node {
                               const api::Config& next);
   // The queue `kernel` and its answers to other queues. Attached, the program
   // does nothing yet.
-  absl::Status AttachLoopback(const api::Config& next);
+  absl::Status AttachLoopback(const api::Config& next, const Source& source);
   absl::Status PublishLoopback(const api::Config& next);
   // What a change has made, which TakeBack takes away again.
   struct Fresh {

@@ -4,8 +4,10 @@ a change which is refused at its very end has not touched either."""
 
 import contextlib
 import socket
+import subprocess
 
 import pytest
+import yaml
 from harness import daemon as gw, packets as pk
 from harness.netns import PATIENCE, Netns
 from harness.world import World, changed, queue, service, standard_config
@@ -48,6 +50,19 @@ def test_the_tap_beside_an_xdp_uplink_takes_what_uplink_and_queues_bring(mtu):
 
 def filters(ns, ifname="lo", side="egress"):
   return ns.run("tc", "filter", "show", "dev", ifname, side, check=False)
+
+
+def second(ns, directory, wanted):
+  """A second daemon in the namespace: (exit code or None while it runs, what it says)."""
+  (directory / "second.yaml").write_text(yaml.safe_dump(wanted))
+  process = subprocess.Popen(ns.enter(gw.GODWITD, "--config", directory / "second.yaml", "--socket",
+                                      directory / "second.sock"), stderr=subprocess.PIPE, text=True)
+  try:
+    _, said = process.communicate(timeout=15)
+  except subprocess.TimeoutExpired:
+    process.terminate()
+    return None, process.communicate(timeout=60)[1]
+  return process.returncode, said
 
 
 def asks_the_kernel(w, ip=pk.V4):
@@ -120,3 +135,32 @@ def test_a_refused_change_is_taken_back_everywhere():
       asks_the_kernel(w)
   finally:
     space.close()
+
+
+class Without:
+  """A namespace in which programs lack a capability for good."""
+
+  def __init__(self, ns, capability):
+    self.ns, self.capability = ns, capability
+
+  def enter(self, *argv):
+    return self.ns.enter("setpriv", f"--bounding-set=-{self.capability}", f"--inh-caps=-{self.capability}", *argv)
+
+
+def test_without_bpf_the_queue_kernel_is_refused_by_name(tmp_path):
+  """A tap: uplink and queues need none; the queue `kernel` does, and says so."""
+  def taps(c):
+    c["uplinks"][0]["device"] = "tap:wan0"
+    for q in c["queues"]:
+      q["device"] = "tap:" + q["name"]
+  ns = Netns("nobpf")
+  try:
+    for extra, expected in (([HOST], 1), ([], None)):
+      wanted = changed(standard_config("veth", QUEUES), taps, lambda c, e=extra: c["services"].extend(e))
+      code, said = second(Without(ns, "bpf,-sys_admin"), tmp_path, wanted)
+      assert code == expected, said
+      if extra:
+        assert 'services[3].queues[0]: "kernel": for its answers' in said and "CAP_BPF" in said, said
+        assert "second.yaml:" in said and ns.links() == {"lo"}
+  finally:
+    ns.close()
