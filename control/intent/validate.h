@@ -25,7 +25,7 @@ inline constexpr uint32_t kMaxWeight = 65535;
 inline constexpr uint32_t kMinMtu = 68;        // RFC 791
 inline constexpr uint32_t kMinIpv6Mtu = 1280;  // RFC 8200, 5
 inline constexpr uint32_t kMaxMtu = 9600;
-inline constexpr uint32_t kMaxVethMtu = 3506;     // an AF_XDP frame fits a page
+inline constexpr uint32_t kMaxXskMtu = 2030;      // AF_XDP: one buffer a frame
 inline constexpr uint16_t kMinEgressPort = 1024;  // RFC 6056, 3.2
 
 // Everything that is wrong with `config`, in no order.

@@ -122,6 +122,25 @@ absl::StatusOr<MacAddress> GetMac(absl::string_view name) {
   return link->mac;
 }
 
+std::string VlanInterfaceOn(absl::string_view name, uint16_t vlan) {
+  if (vlan == 0) return "";
+  std::string tagged = absl::StrCat(name, ".", vlan);
+  return LinkExists(tagged) ? tagged : "";
+}
+
+MacAddress MacFor(absl::string_view name) {
+  uint32_t hash = 2166136261U;  // FNV-1a
+  for (const char c : name) {
+    hash = (hash ^ static_cast<uint8_t>(c)) * 16777619U;
+  }
+  return {0x02,
+          0x67,
+          static_cast<uint8_t>(hash >> 24),
+          static_cast<uint8_t>(hash >> 16),
+          static_cast<uint8_t>(hash >> 8),
+          static_cast<uint8_t>(hash)};
+}
+
 absl::Status SetMac(absl::string_view name, const MacAddress& mac) {
   const auto old = GetMac(name);
   if (!old.ok()) return old.status();

@@ -37,6 +37,11 @@ absl::StatusOr<LinkDetails> GetLink(absl::string_view name);
 bool LinkExists(absl::string_view name);
 absl::StatusOr<int> IfIndex(absl::string_view name);
 absl::StatusOr<MacAddress> GetMac(absl::string_view name);
+// The interface of that VLAN on `name`, as the system's network configuration
+// calls it (eth1.100); empty if there is none.
+std::string VlanInterfaceOn(absl::string_view name, uint16_t vlan);
+// A locally administered address, the same on every start.
+MacAddress MacFor(absl::string_view name);
 
 absl::Status SetMac(absl::string_view name, const MacAddress& mac);
 absl::Status SetMtu(absl::string_view name, uint32_t mtu);

@@ -19,20 +19,6 @@ namespace {
 
 using Kind = DeviceSpec::Kind;
 
-// A locally administered address, the same on every start.
-MacAddress MacFor(const std::string& name) {
-  uint32_t hash = 2166136261U;  // FNV-1a
-  for (const char c : name) {
-    hash = (hash ^ static_cast<uint8_t>(c)) * 16777619U;
-  }
-  return {0x02,
-          0x67,
-          static_cast<uint8_t>(hash >> 24),
-          static_cast<uint8_t>(hash >> 16),
-          static_cast<uint8_t>(hash >> 8),
-          static_cast<uint8_t>(hash)};
-}
-
 // Several receive queues where the device spreads over them by itself.
 bool HasManyQueues(Kind kind) {
   return kind == Kind::kPci || kind == Kind::kDpdk || kind == Kind::kMemif ||
@@ -59,6 +45,15 @@ Lanes LanesOf(const EthPort& port) {
     lanes.txqs.push_back({txq.eth_port, txq.index});
   }
   return lanes;
+}
+
+absl::Status SetKernelMtu(std::optional<uint32_t> mtu, OpenDevice& device) {
+  if (!mtu.has_value()) return absl::OkStatus();
+  auto set =
+      KernelMtu::Set(device.spec.target,
+                     VlanInterfaceOn(device.spec.target, device.vlan), *mtu);
+  if (set.ok()) device.kernel_mtu = *std::move(set);
+  return set.status();
 }
 
 // Only if the name is free or a TAP of ours, and marked, so that Close and the
@@ -253,7 +248,8 @@ absl::Status DeviceSet::OpenUplinkPort(const api::Uplink& uplink,
     device.kernel_interface = device.tap_name;
     return status;
   }
-  absl::Status status = SetUp(device.spec.target);
+  absl::Status status = SetKernelMtu(mtu, device);
+  if (status.ok()) status = SetUp(device.spec.target);
   if (status.ok()) status = OpenTap(uplink, device);
   if (!status.ok()) return status;
   auto steering = SteeringProgram::Load();
@@ -266,13 +262,10 @@ absl::Status DeviceSet::OpenUplinkPort(const api::Uplink& uplink,
   if (!rxqs.ok()) return rxqs.status();
   status = OpenPort(device, mtu, static_cast<uint16_t>(*rxqs),
                     static_cast<uint16_t>(*rxqs));
+  if (status.ok()) status = CheckIpv6Mtu(uplink, device.mtu);
   if (!status.ok()) return status;
-  device.kernel_interface = device.spec.target;
-  if (uplink.has_vlan()) {
-    const std::string tagged =
-        absl::StrCat(device.spec.target, ".", uplink.vlan());
-    if (LinkExists(tagged)) device.kernel_interface = tagged;
-  }
+  const std::string tagged = VlanInterfaceOn(device.spec.target, device.vlan);
+  device.kernel_interface = tagged.empty() ? device.spec.target : tagged;
   KernelUplink kernel;
   kernel.ifname = device.kernel_interface;
   kernel.reverse_path_filter = ReversePathFilter::kKeep;
@@ -323,10 +316,12 @@ absl::Status DeviceSet::OpenQueue(const api::Queue& queue,
     const absl::Status made = MakePair(device, device.netns, mtu);
     if (!made.ok()) return made;
   }
+  absl::Status status;
+  if (kind == Kind::kXdp) status = SetKernelMtu(mtu, device);
   const uint16_t wanted = HasManyQueues(kind)
                               ? static_cast<uint16_t>(options_.workers)
                               : uint16_t{1};
-  absl::Status status = OpenPort(device, mtu, wanted, wanted);
+  if (status.ok()) status = OpenPort(device, mtu, wanted, wanted);
   if (!status.ok()) return status;
   if (kind == Kind::kTap) {
     // The port's MAC is the kernel's side; ours is another.
@@ -378,6 +373,7 @@ void DeviceSet::Close(std::unique_ptr<OpenDevice> device) {
   device->tap.reset();
   device->steering.reset();
   device->ingress_drop.reset();
+  device->kernel_mtu.reset();
   if (!device->near_end.empty() && LinkExists(device->near_end)) {
     DeleteLink(device->near_end).IgnoreError();
   }

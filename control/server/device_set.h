@@ -19,6 +19,7 @@
 #include "control/compile/compiler.h"
 #include "control/compile/names.h"
 #include "control/ownership/tap_owner.h"
+#include "control/plumb/kernel_mtu.h"
 #include "dataplane/device/device_spec.h"
 #include "dataplane/device/eth_port.h"
 #include "dataplane/net/address.h"
@@ -42,6 +43,7 @@ struct OpenDevice {
   std::string netns;                      // the queue's
   bool is_plumbed = false;                // in there
   bool link_up = false;                   // as last seen
+  std::unique_ptr<KernelMtu> kernel_mtu;  // xdp: if it was asked for
 
   // Uplinks.
   DeviceId tap_id = kNoDevice;

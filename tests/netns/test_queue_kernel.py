@@ -48,6 +48,44 @@ def test_the_tap_beside_an_xdp_uplink_takes_what_uplink_and_queues_bring(mtu):
         assert w.one("up", match=lambda p, ip=ip: p.src == ip.VIPC).payload == b"a" * (mtu - 100)
 
 
+def mtu_of(ns, ifname):
+  return int(ns.ip("-o", "link", "show", "dev", ifname).split(" mtu ")[1].split()[0])
+
+
+@pytest.mark.parametrize("given", [1280, 2000, 2030])
+def test_an_mtu_is_given_to_an_xdp_interface_for_as_long_as_it_is_ours(given):
+  """And changed by a change, and put back; an operator's own stays."""
+  give = lambda mtu: lambda c: c["uplinks"][0].update(mtu=mtu)
+  with World(config("xdp", give(given)), kind="xdp") as w:
+    w.w.ip("link", "set", "far0", "mtu", given)
+    assert mtu_of(w.n, "wan0") == given
+    assert next(u for u in w.ctl("uplink", "list")["uplinks"])["mtu"] == given
+    w.apply(changed(w.config, give(1400)))
+    assert mtu_of(w.n, "wan0") == 1400
+    w.apply(changed(w.config, lambda c: c["uplinks"][0].pop("mtu")))
+    assert mtu_of(w.n, "wan0") == 1500
+    w.apply(changed(w.config, give(given)))
+    assert mtu_of(w.n, "wan0") == given
+    assert w.daemon.stop() == 0 and mtu_of(w.n, "wan0") == 1500
+
+
+@pytest.mark.parametrize("kind", ["xdp", "veth"])
+def test_an_mtu_that_af_xdp_has_no_room_for_is_refused_at_its_line(kind, tmp_path):
+  ns = Netns("mtu")
+  try:
+    ns.ip("link", "add", "wan0", "mtu", 3000, "type", "veth", "peer", "name", "far0", "mtu", 3000)
+    asks = changed(standard_config(kind, QUEUES), lambda c: c["uplinks"][0].update(mtu=3000))
+    code, said = second(ns, tmp_path, asks)
+    assert code == 1 and 'second.yaml:' in said and 'uplinks[0].mtu: "3000" is not an MTU' in said, said
+    assert "68-2030" in said
+    if kind == "xdp":
+      code, said = second(ns, tmp_path, standard_config(kind, QUEUES))
+      assert code == 1 and "uplinks[0].device" in said and "MTU 3000 of interface wan0 is over the 2030" in said, said
+      assert mtu_of(ns, "wan0") == 3000
+  finally:
+    ns.close()
+
+
 def filters(ns, ifname="lo", side="egress"):
   return ns.run("tc", "filter", "show", "dev", ifname, side, check=False)
 

@@ -228,7 +228,7 @@ void CheckMtu(const api::Config& config, const std::string& path,
   const auto spec = SpecOf(device);
   const bool is_af_xdp =
       spec && (spec->kind == Kind::kVeth || spec->kind == Kind::kXdp);
-  const uint32_t max = is_af_xdp ? kMaxVethMtu : kMaxMtu;
+  const uint32_t max = is_af_xdp ? kMaxXskMtu : kMaxMtu;
   if (mtu < kMinMtu || mtu > max) {
     NotIn(findings, path, mtu, "an MTU for this device: a number", kMinMtu,
           max);

@@ -116,7 +116,10 @@ const BadInput kBadInputs[] = {
      "this node has addresses of: at least 1280 (RFC 8200)"},
     {"VethMtu", 3, "uplinks: [{name: wan0, device: \"veth:wan0\", mtu: 9000}]",
      "godwit.yaml:3: uplinks[0].mtu: \"9000\" is not an MTU for this device: a "
-     "number of 68-3506"},
+     "number of 68-2030"},
+    {"XdpMtu", 3, "uplinks: [{name: wan0, device: \"xdp:wan0\", mtu: 2031}]",
+     "godwit.yaml:3: uplinks[0].mtu: \"2031\" is not an MTU for this device: a "
+     "number of 68-2030"},
     {"QueueMtu", 4,
      "queues: [{name: dns0, device: \"veth:dns0\"}, {name: web0, device: "
      "\"vhost:/run/web0\", mtu: 9601}]",
