@@ -12,14 +12,14 @@ namespace {
 constexpr size_t kVerifierLogSize = 1U << 20;
 constexpr size_t kVerifierLogShown = 2000;
 
-// libbpf writes to stderr by default, expected failures too (a qdisc that is
-// already there). What matters of it is in our Status.
 int Silent(libbpf_print_level, const char*, va_list) { return 0; }
 
 }  // namespace
 
+void SilenceLibbpf() { libbpf_set_print(Silent); }
+
 SkeletonOptions::SkeletonOptions() : log_(kVerifierLogSize) {
-  libbpf_set_print(Silent);
+  SilenceLibbpf();
   options_.sz = sizeof(options_);
   options_.kernel_log_buf = log_.data();
   options_.kernel_log_size = log_.size();

@@ -12,6 +12,10 @@
 
 namespace godwit {
 
+// libbpf writes to stderr by default, expected failures too (a qdisc that is
+// already there). What matters of it is in our Status.
+void SilenceLibbpf();
+
 // Options for a skeleton's open, with room for what the verifier says.
 class SkeletonOptions {
  public:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "bpf/tc_attachment.h"
 
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/pkt_sched.h>
 #include <net/if.h>
@@ -8,10 +9,13 @@
 #include <netlink/netlink.h>
 #include <netlink/route/classifier.h>
 #include <netlink/socket.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <set>
 
 #include "absl/strings/str_cat.h"
+#include "bpf/skeleton.h"
 
 namespace godwit {
 namespace {
@@ -63,7 +67,57 @@ bool IsClsactEmpty(int ifindex) {
   return empty;
 }
 
+void DestroyClsactIfEmpty(int ifindex) {
+  if (!IsClsactEmpty(ifindex)) return;
+  bpf_tc_hook both =
+      HookOf(ifindex,
+             static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS));
+  bpf_tc_hook_destroy(&both);
+}
+
+// The program in our place; 0: none.
+uint32_t ProgramAt(const bpf_tc_hook& hook) {
+  bpf_tc_opts options = OurFilter();
+  return bpf_tc_query(&hook, &options) == 0 ? options.prog_id : 0;
+}
+
+// "": there is none, or not any more.
+std::string ProgramName(uint32_t id) {
+  const int fd = id == 0 ? -1 : bpf_prog_get_fd_by_id(id);
+  if (fd < 0) return "";
+  bpf_prog_info info = {};
+  uint32_t size = sizeof(info);
+  const int error = bpf_obj_get_info_by_fd(fd, &info, &size);
+  close(fd);
+  return error == 0 ? info.name : "";
+}
+
+bool IsOurs(const std::string& program) {
+  return program.starts_with("godwit_");
+}
+
+// Programs that this process has attached. Written by: the control thread.
+std::set<uint32_t>& Live() {
+  static std::set<uint32_t> programs;
+  return programs;
+}
+
 }  // namespace
+
+std::vector<std::string> TcAttachment::RemoveLeftovers(int ifindex) {
+  SilenceLibbpf();
+  std::vector<std::string> removed;
+  for (const TcSide side : {TcSide::kIngress, TcSide::kEgress}) {
+    const bpf_tc_hook hook = HookOf(ifindex, PointOf(side));
+    const uint32_t program = ProgramAt(hook);
+    const std::string name = ProgramName(program);
+    if (!IsOurs(name) || Live().contains(program)) continue;
+    const bpf_tc_opts options = OurFilter();
+    if (bpf_tc_detach(&hook, &options) == 0) removed.push_back(name);
+  }
+  if (!removed.empty()) DestroyClsactIfEmpty(ifindex);
+  return removed;
+}
 
 absl::StatusOr<std::unique_ptr<TcAttachment>> TcAttachment::Attach(
     const std::string& interface_name, TcSide side, int program_fd) {
@@ -80,6 +134,13 @@ absl::StatusOr<std::unique_ptr<TcAttachment>> TcAttachment::Attach(
   }
   // From here on destruction leaves nothing behind.
   std::unique_ptr<TcAttachment> attachment(new TcAttachment(ifindex, side));
+  const std::string there = ProgramName(ProgramAt(hook));
+  if (!there.empty() && !IsOurs(there)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(interface_name, ": its tc filter of priority ", kPriority,
+                     " and handle ", absl::Hex(kHandle), " is \"", there,
+                     "\", which is not ours; remove it with `tc filter del`"));
+  }
   bpf_tc_opts options = OurFilter();
   options.prog_fd = program_fd;
   options.flags = BPF_TC_F_REPLACE;
@@ -92,19 +153,20 @@ absl::StatusOr<std::unique_ptr<TcAttachment>> TcAttachment::Attach(
                              ", which must be free or hold BPF filters for",
                              " all protocols"));
   }
+  attachment->program_id_ = options.prog_id;
+  Live().insert(options.prog_id);
   return attachment;
 }
 
 TcAttachment::~TcAttachment() {
+  Live().erase(program_id_);
   if (leave_) return;
   const bpf_tc_hook hook = HookOf(ifindex_, PointOf(side_));
-  const bpf_tc_opts options = OurFilter();
-  bpf_tc_detach(&hook, &options);
-  if (!IsClsactEmpty(ifindex_)) return;
-  bpf_tc_hook both =
-      HookOf(ifindex_,
-             static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS));
-  bpf_tc_hook_destroy(&both);
+  if (program_id_ != 0 && ProgramAt(hook) == program_id_) {
+    const bpf_tc_opts options = OurFilter();
+    bpf_tc_detach(&hook, &options);
+  }
+  DestroyClsactIfEmpty(ifindex_);
 }
 
 }  // namespace godwit

@@ -83,6 +83,10 @@ std::vector<InterfaceUse> InterfacesOf(const api::Config& config) {
   for (int i = 0; i < config.queues_size(); ++i) {
     add(InterfacesOf(config.queues(i), i));
   }
+  const std::string kernel = KernelQueuePath(config);
+  if (!kernel.empty()) {
+    all.push_back({kernel, "kernel", Kind::kOpened, "lo", ""});
+  }
   return all;
 }
 

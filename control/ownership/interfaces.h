@@ -34,6 +34,7 @@ struct InterfaceUse {
 
 std::vector<InterfaceUse> InterfacesOf(const api::Uplink& uplink, int index);
 std::vector<InterfaceUse> InterfacesOf(const api::Queue& queue, int index);
+// And `lo`, for the queue `kernel`.
 std::vector<InterfaceUse> InterfacesOf(const api::Config& config);
 
 // Names that `config` would have us make and that are somebody else's

@@ -10,6 +10,7 @@
 #include "control/intent/defaults.h"
 #include "control/intent/machine.h"
 #include "control/intent/validate.h"
+#include "control/ownership/leftovers.h"
 #include "control/plumb/queue_netns.h"
 #include "control/server/log.h"
 
@@ -65,7 +66,10 @@ absl::StatusOr<api::ChangeReply> ControlThread::Begin(
   });
   if (!watch.ok()) return watch.status();
   watch_ = *std::move(watch);
-  return Keep(loaded, "start");
+  auto reply = Keep(loaded, "start");
+  if (!reply.ok()) return reply;
+  for (const std::string& line : RemoveLeftovers(names_)) Log(line);
+  return reply;
 }
 
 bool ControlThread::Step() {

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the queue `kernel` needs of the node it runs on: its program on `lo`, the TAP beside an `xdp:` uplink; and that
-a change which is refused at its very end has not touched either."""
+"""What the queue `kernel` needs of the node it runs on: its program on `lo`, the TAP beside an `xdp:` uplink; that a
+change which is refused at its very end has not touched either; and what of them a killed daemon leaves."""
 
 import contextlib
 import socket
@@ -202,3 +202,38 @@ def test_without_bpf_the_queue_kernel_is_refused_by_name(tmp_path):
         assert "second.yaml:" in said and ns.links() == {"lo"}
   finally:
     ns.close()
+
+
+def elsewhere(c):
+  """Devices, addresses and sockets that no other daemon of the namespace has."""
+  c["metrics"] = {"listen": "127.0.0.1:9468"}
+  c["uplinks"] = [{"name": "wan9", "device": "veth:wan9", "kernel": "gw9"}]
+  for q in c["queues"]:
+    q["device"] += "9"
+
+
+def test_two_daemons_of_a_namespace_do_not_take_each_others_lo(tmp_path):
+  with World(config()) as w:
+    before = filters(w.n)
+    assert "godwit_loopback" in before
+    code, said = second(w.n, tmp_path, changed(w.config, elsewhere))
+    assert code == 1 and 'services[3].queues[0]: "kernel"' in said, said
+    assert f"process {w.daemon.process.pid}" in said and "interface lo" in said, said
+    assert filters(w.n) == before and not {"wan9", "gw9", "dns09"} & w.n.links()
+    asks_the_kernel(w)
+
+
+def test_what_a_killed_daemon_left_on_interfaces_goes_with_the_next_start():
+  """Also where the next one has no use for the interface; and what is somebody else's stays."""
+  with World(config("xdp"), kind="xdp") as w:
+    w.n.run("tc", "filter", "add", "dev", "lo", "egress", "prio", "5", "u32", "match", "u32", "0", "0", "flowid", "1:1")
+    w.daemon.process.kill()
+    w.daemon.process.wait()
+    assert "godwit_loopback" in filters(w.n) and "godwit_egress" in filters(w.n, "wan0")
+    daemon = gw.Daemon(w.n, changed(standard_config("veth", QUEUES), elsewhere), directory=w.daemon.directory)
+    try:
+      assert "godwit" not in filters(w.n) + filters(w.n, "wan0")
+      assert "pref 5" in filters(w.n)
+      assert sum("of a daemon that is gone" in line for line in daemon.log().splitlines()) == 2, daemon.log()
+    finally:
+      daemon.close()

@@ -154,6 +154,53 @@ TEST_F(AttachTest, KeepsTheOperatorsFilters) {
   EXPECT_THAT(Filters("egress"), Not(HasSubstr("godwit")));
 }
 
+// At the very place of ours.
+TEST_F(AttachTest, RefusesSomebodyElsesFilterAndLeavesIt) {
+  const bpf_insn pass[] = {{.code = BPF_ALU64 | BPF_MOV | BPF_K,
+                            .dst_reg = 0,
+                            .src_reg = 0,
+                            .off = 0,
+                            .imm = 0},
+                           {.code = BPF_JMP | BPF_EXIT,
+                            .dst_reg = 0,
+                            .src_reg = 0,
+                            .off = 0,
+                            .imm = 0}};
+  const int other = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "operators", "GPL",
+                                  pass, 2, nullptr);
+  ASSERT_GE(other, 0);
+  const int ifindex = static_cast<int>(if_nametoindex(kUplink));
+  bpf_tc_hook hook = {};
+  hook.sz = sizeof(hook);
+  hook.ifindex = ifindex;
+  hook.attach_point = BPF_TC_EGRESS;
+  ASSERT_EQ(0, bpf_tc_hook_create(&hook));
+  bpf_tc_opts options = {};
+  options.sz = sizeof(options);
+  options.prog_fd = other;
+  options.handle = 0x6764;
+  options.priority = 1;
+  ASSERT_EQ(0, bpf_tc_attach(&hook, &options));
+  close(other);
+  auto program = Load();
+  const absl::Status status = program->Attach(kUplink);
+  EXPECT_EQ(absl::StatusCode::kFailedPrecondition, status.code()) << status;
+  EXPECT_THAT(status.message(), HasSubstr("operators"));
+  program.reset();
+  EXPECT_THAT(TcAttachment::RemoveLeftovers(ifindex), testing::IsEmpty());
+  EXPECT_THAT(Filters("egress"), HasSubstr("operators"));
+}
+
+TEST_F(AttachTest, RemovesWhatAKilledOwnerLeft) {
+  AttachAndCrash("");
+  Shell("tc filter add dev up0 egress prio 5 u32 match u32 0 0 flowid 1:1");
+  const int ifindex = static_cast<int>(if_nametoindex(kUplink));
+  EXPECT_THAT(TcAttachment::RemoveLeftovers(ifindex),
+              testing::ElementsAre("godwit_egress"));
+  EXPECT_THAT(Filters("egress"), Not(HasSubstr("godwit")));
+  EXPECT_THAT(Filters("egress"), HasSubstr("pref 5"));
+}
+
 class PinTest : public AttachTest {
  protected:
   void SetUp() override {
