@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // EthPort: how a DPDK port is configured, and its queues set up.
 #include <absl/strings/str_cat.h>
+#include <dlfcn.h>
 #include <rte_ethdev.h>
 #include <rte_lcore.h>
 #include <rte_malloc.h>
@@ -9,11 +10,13 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "dataplane/device/eth_port.h"
 #include "dataplane/device/kernel_interface.h"
 #include "dataplane/device/mbuf_pool.h"
 #include "dataplane/device/xsk_rings.h"
+#include "dataplane/net/check.h"
 
 namespace godwit {
 namespace {
@@ -132,7 +135,12 @@ absl::Status EthPort::SetMtu(const SubPort& sub) {
   if (is_interface || spec_.kind == Kind::kXdp) {
     mtu_ = InterfaceMtu(interface_);
     // What the driver believes is also what net_tap cuts frames at.
-    if (spec_.kind == Kind::kTap) rte_eth_dev_set_mtu(sub.id, mtu_);
+    if (spec_.kind != Kind::kTap) return absl::OkStatus();
+    const int result = rte_eth_dev_set_mtu(sub.id, mtu_);
+    if (result != 0 && driver_ == "net_tap") {
+      return absl::InternalError(absl::StrCat(
+          "its driver does not take MTU ", mtu_, ": ", rte_strerror(-result)));
+    }
     return absl::OkStatus();
   }
   if (spec_.kind == Kind::kPci) {
@@ -230,3 +238,22 @@ absl::Status EthPort::SetUpXskQueue(SubPort& sub, unsigned numa) {
 }
 
 }  // namespace godwit
+
+// Stands before ethdev's own, for ethdev itself too. net_tap says that it takes
+// frames of 1,522 bytes, whatever its MTU; so ethdev refuses to tell it of an
+// MTU above 1,504, and what is longer is lost on the way to the kernel. It has
+// no such limit: it writes what it is given. All else is passed on as it is.
+extern "C" [[gnu::visibility("default")]] int rte_eth_dev_info_get(
+    uint16_t port_id, rte_eth_dev_info* dev_info) {
+  constexpr uint32_t kLongestTapFrame =
+      UINT16_MAX + RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN;
+  using InfoGet = int (*)(uint16_t, rte_eth_dev_info*);
+  static const auto next =
+      reinterpret_cast<InfoGet>(dlsym(RTLD_NEXT, "rte_eth_dev_info_get"));
+  GODWIT_CHECK(next != nullptr);
+  const int result = next(port_id, dev_info);
+  if (result == 0 && strcmp(dev_info->driver_name, "net_tap") == 0) {
+    dev_info->max_rx_pktlen = kLongestTapFrame;
+  }
+  return result;
+}

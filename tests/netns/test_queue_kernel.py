@@ -33,7 +33,7 @@ def server(ns, ip):
     yield s
 
 
-@pytest.mark.parametrize("mtu", [1280, 1500])
+@pytest.mark.parametrize("mtu", [1280, 1500, 2000])
 def test_the_tap_beside_an_xdp_uplink_takes_what_uplink_and_queues_bring(mtu):
   with World(config("xdp"), kind="xdp", mtu=mtu) as w:
     for ip in pk.FAMILIES:
@@ -48,6 +48,17 @@ def test_the_tap_beside_an_xdp_uplink_takes_what_uplink_and_queues_bring(mtu):
         assert w.one("up", match=lambda p, ip=ip: p.src == ip.VIPC).payload == b"a" * (mtu - 100)
 
 
+def test_the_tap_of_a_bypass_uplink_takes_packets_of_its_mtu():
+  with World(config("afpacket", lambda c: c["uplinks"][0].update(mtu=1900)), kind="afpacket", mtu=1900) as w:
+    assert mtu_of(w.n, "gw0") == 1900
+    for ip in pk.FAMILIES:
+      with server(w.n, ip) as s:
+        w.up.send(pk.udp(ip.C, ip.VIPC, w.l4port(), 80, payload=b"u" * 1800))
+        assert s.recv(65536) == b"u" * 1800
+        s.sendto(b"a" * 1800, (ip.C, 4000))
+        assert w.one("up", match=lambda p, ip=ip: p.src == ip.VIPC).payload == b"a" * 1800
+
+
 def mtu_of(ns, ifname):
   return int(ns.ip("-o", "link", "show", "dev", ifname).split(" mtu ")[1].split()[0])
 
@@ -60,6 +71,9 @@ def test_an_mtu_is_given_to_an_xdp_interface_for_as_long_as_it_is_ours(given):
     w.w.ip("link", "set", "far0", "mtu", given)
     assert mtu_of(w.n, "wan0") == given
     assert next(u for u in w.ctl("uplink", "list")["uplinks"])["mtu"] == given
+    with server(w.n, pk.V4) as s:
+      w.up.send(pk.udp(pk.V4.C, pk.V4.VIPC, w.l4port(), 80, payload=b"u" * (given - 28)))
+      assert s.recv(65536) == b"u" * (given - 28)
     w.apply(changed(w.config, give(1400)))
     assert mtu_of(w.n, "wan0") == 1400
     w.apply(changed(w.config, lambda c: c["uplinks"][0].pop("mtu")))
