@@ -7,7 +7,8 @@
  * link-local one; ARP, neighbour discovery and multicast listener messages
  * never leave the link. From a service address a program of the root namespace
  * is sending, the queue `kernel`: a worker decides whether it replies or
- * originates. Everything else is dropped and counted. */
+ * originates. So it is with what the unicast address sends to a service address
+ * of this node, which stays inside. Everything else is dropped and counted. */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/ip.h>
@@ -29,8 +30,11 @@ struct {
 
 enum Source { kForbidden, kAllowed, kKernelQueue };
 
-static __always_inline enum Source SourceOfFlags(__u32 flags) {
-  if (flags & kSteerUnicast) return kAllowed;
+static __always_inline enum Source SourceOfFlags(__u32 flags,
+                                                 __u32 destination_flags) {
+  if (flags & kSteerUnicast) {
+    return destination_flags & kSteerService ? kKernelQueue : kAllowed;
+  }
   return flags & kSteerService ? kKernelQueue : kForbidden;
 }
 
@@ -43,7 +47,8 @@ static __always_inline enum Source SourceOfV4(struct __sk_buff *frame,
   if ((ip.saddr & bpf_htonl(0xffff0000)) == bpf_htonl(0xa9fe0000)) {
     return kAllowed;
   }
-  return SourceOfFlags(FlagsOfV4(tables, ip.saddr));
+  return SourceOfFlags(FlagsOfV4(tables, ip.saddr),
+                       FlagsOfV4(tables, ip.daddr));
 }
 
 /* Messages that no router forwards, by their type and the hop limit that their
@@ -80,11 +85,13 @@ static __always_inline enum Source SourceOfV6(struct __sk_buff *frame,
   if ((source[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000)) {
     return kAllowed;
   }
-  __u32 flags = FlagsOfV6(tables, source);
-  if (!(flags & kSteerUnicast) && StaysOnLink(frame, offset, &ip)) {
+  __u32 destination_flags = FlagsOfV6(tables, ip.daddr.in6_u.u6_addr32);
+  enum Source by_address =
+      SourceOfFlags(FlagsOfV6(tables, source), destination_flags);
+  if (by_address != kAllowed && StaysOnLink(frame, offset, &ip)) {
     return kAllowed;
   }
-  return SourceOfFlags(flags);
+  return by_address;
 }
 
 /* 01:80:c2:00:00:0x, which no bridge forwards (IEEE 802.1Q table 8-1): LLDP,
@@ -137,6 +144,11 @@ int godwit_egress(struct __sk_buff *frame) {
   }
   __u32 kernel_queue = tables.config->kernel_queue;
   if (source == kForbidden || kernel_queue == 0) {
+    counters->leak_prevented += 1;
+    return TC_ACT_SHOT;
+  }
+  /* A TAP carries no tags. */
+  if (tables.config->vlan && bpf_skb_vlan_pop(frame)) {
     counters->leak_prevented += 1;
     return TC_ACT_SHOT;
   }

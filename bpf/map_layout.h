@@ -48,7 +48,8 @@ struct SteerConfig {
   __u32 address_slot; /* below kSteerAddressSlots */
   __u32 flags;        /* SteerConfigFlag */
   __u32 kernel_queue; /* ifindex of the TAP where frames of root-namespace
-                         programs from service addresses go; 0: dropped */
+                         programs from service addresses go, and from unicast
+                         addresses to service addresses; 0: dropped */
   __u32 mark;         /* skb mark of those frames */
   __u16 vlan;         /* the one tag we live on, host order; 0: untagged */
   __u16 reserved[3];

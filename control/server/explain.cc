@@ -139,7 +139,7 @@ bool ExplainAddresses(const Snapshot& snapshot, QueueId queue,
   Verdict verdict = Verdict::kUndecided;
   if (queue != kKernelQueue) {
     verdict = CheckAddressesOfQueue(source, question.destination.address);
-  } else if (snapshot.service_table.FindAddress(source) == nullptr) {
+  } else if (!IsOfQueueKernel(snapshot, source, question.destination.address)) {
     // Not of the queue `kernel`: the kernel's own, as it is.
     verdict = SourceMayLeave(snapshot, source, MayHave::kKernel)
                   ? Verdict::kSent

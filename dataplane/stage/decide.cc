@@ -230,6 +230,14 @@ Decision DecideFromQueue(const Snapshot& snapshot, const Meta& meta) {
 
 }  // namespace
 
+bool IsOfQueueKernel(const Snapshot& snapshot, const IpAddress& source,
+                     const IpAddress& destination) {
+  const ServiceTable& services = snapshot.service_table;
+  return services.FindAddress(source) != nullptr ||
+         (snapshot.nat->IsUnicast(source) &&
+          services.FindAddress(destination) != nullptr);
+}
+
 Decision Decide(const Snapshot& snapshot, const Meta& meta) {
   return meta.key.side == kUplinkSide ? DecideFromUplink(snapshot, meta)
                                       : DecideFromQueue(snapshot, meta);

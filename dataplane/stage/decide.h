@@ -39,6 +39,12 @@ inline bool LacksChecksum(const PacketView& view) {
          view.protocol == kProtoUdp;
 }
 
+// Of what the kernel sends, whether it is the queue `kernel`'s: from a service
+// address; or from the node itself to one, which is not to leave (rules 5, 6).
+// All else is the kernel's own.
+bool IsOfQueueKernel(const Snapshot& snapshot, const IpAddress& source,
+                     const IpAddress& destination);
+
 // For a packet with a key (TCP, UDP, echo) or of another IP protocol, that is
 // no ICMP error and no later fragment. `meta` needs view, key, side, route,
 // queue.

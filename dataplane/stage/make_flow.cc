@@ -132,10 +132,26 @@ void Exhausted(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
   }
 }
 
+// A packet of a mapping, as it left the queue's side: the kernel forwards what
+// it was given for its own service, since the address is on none of its
+// interfaces. It must not get a mapping of its own, and so go round for ever.
+// Both are with the worker that the l4port is of.
+bool IsOutsideOfFlow(const Context& context, const Meta& meta) {
+  FlowKey outside = meta.key;
+  outside.side = kUplinkSide;
+  FlowTable& flows = *context.flows;
+  return flows.Find(flows.HashOf(outside), outside, context.now) != nullptr;
+}
+
 void Originate(const Snapshot& snapshot, Context& context,
                const Decision& decision, const FlowTable::Draft& draft,
                rte_mbuf* mbuf, Meta& meta) {
   const NatConfig& nat = *snapshot.nat;
+  if (decision.local && meta.queue == kKernelQueue &&
+      IsOutsideOfFlow(context, meta)) {
+    meta.verdict = Verdict::kDropNatLoop;
+    return;
+  }
   // Of one that looks for an l4port its owner has asked.
   if (meta.route != Route::kBorrow && meta.route != Route::kLent) {
     QueueUse& use = context.queue_use[meta.queue];

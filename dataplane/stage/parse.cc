@@ -147,10 +147,10 @@ void FromKernel(const Snapshot& snapshot, const uint8_t* frame, Meta& meta) {
     meta.verdict = Verdict::kDropL2Type;
     return;
   }
-  const bool from_service =
-      view.kind == FrameKind::kIp && !IsLinkIcmpv6(view) &&
-      snapshot.service_table.FindAddress(SourceOf(frame, view)) != nullptr;
-  if (!from_service) {
+  const bool from_queue = view.kind == FrameKind::kIp && !IsLinkIcmpv6(view) &&
+                          IsOfQueueKernel(snapshot, SourceOf(frame, view),
+                                          DestinationOf(frame, view));
+  if (!from_queue) {
     // Whether its source may leave, the egress guard says. Beside an interface
     // that the kernel has itself, the TAP is the queue `kernel` and no more:
     // what the kernel says about that link (ND, MLD) ends here.

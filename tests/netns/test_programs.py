@@ -294,6 +294,35 @@ def test_queue_kernel_reaches_a_queue(town, ip):
   assert not on_the_wire(town, ip)
 
 
+def test_ANY_15_a_program_of_the_node_reaches_a_service_here(town, ip):
+  """With nothing bound: the kernel gives it the unicast address, and would send it out."""
+  seen = []
+  with tcp_server(town.spaces["web0"], ip, ip.VIPB, 443, seen):
+    assert fetch(town.w.n, ip, ip.VIPB, 443, b"from the node") == b"FROM THE NODE"
+    data = bytes(range(97, 123)) * 20000
+    assert fetch(town.w.n, ip, ip.VIPB, 443, data) == data.upper()
+  assert set(seen) == {ip.U}
+  with open_socket(town.spaces["dns0"], ip, socket.SOCK_DGRAM, ip.VIP, 53) as server, \
+      open_socket(town.w.n, ip, socket.SOCK_DGRAM) as client:
+    client.connect((ip.VIP, 53))
+    for size in (1, 1400, 8000):    # the last in fragments, both ways
+      client.send(bytes(size))
+      data, peer = server.recvfrom(65536)
+      assert data == bytes(size) and peer[0] == ip.U
+      server.sendto(bytes(size), peer)
+      assert client.recv(65536) == bytes(size)
+  assert not on_the_wire(town, ip)
+
+
+def test_queue_kernel_is_asked_by_the_node_over_loopback(town, ip):
+  """Between two programs of the root namespace: nothing for godwit to see."""
+  with tcp_server(town.w.n, ip, ip.VIPC, 80, []):
+    for source in (None, ip.U, ip.VIPC):
+      assert fetch(town.w.n, ip, ip.VIPC, 80, b"loopback", source) == b"LOOPBACK"
+  assert not [f for f in town.w.flows(service="host") if f["proto"] == "tcp" and ip.U in f["remote"]]
+  assert not on_the_wire(town, ip)
+
+
 def test_queue_kernel_leaves_the_nodes_own_loopback_alone(town, ip):
   """Between two addresses of the root namespace: the kernel's own ports, and clients at the unicast address."""
   before = town.w.counters()
