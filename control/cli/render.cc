@@ -119,7 +119,8 @@ std::string CountTable(
 
 std::string Render(const api::StatusReply& reply) {
   std::string text = absl::StrCat(
-      "node ", reply.node(), ": ", reply.ready() ? "ready" : "not ready",
+      "node ", reply.node(), ": ",
+      reply.ready() ? "ready" : StateText("not ready", reply.reason()),
       ", generation ", reply.generation(), ", up ",
       absl::FormatDuration(absl::Seconds(reply.uptime_s())), ", ",
       reply.flows(), " of ", reply.max_flows(), " flows\n");

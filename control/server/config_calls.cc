@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The verbs that change something, and those about the configuration.
-#include <rte_version.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 
@@ -17,7 +14,6 @@
 #include "control/intent/save.h"
 #include "control/server/control_thread.h"
 #include "control/server/log.h"
-#include "control/server/version.h"
 
 namespace godwit {
 namespace {
@@ -65,6 +61,16 @@ bool RemoveByName(List* list, const std::string& name) {
 absl::Status NotYet(const char* what) {
   return absl::UnimplementedError(
       absl::StrCat(what, " is not supported by this version yet"));
+}
+
+// The queue `kernel` is of no configuration.
+absl::Status CheckNotBuiltIn(const std::string& queue,
+                             const std::string& verb) {
+  if (queue != kKernelQueueName) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "queue \"", queue, "\": cannot ", verb,
+      " what is built in: the node's own root namespace. A service is taken "
+      "off it with `service set NAME --queues=...`: its flows there end then"));
 }
 
 }  // namespace
@@ -142,6 +148,8 @@ absl::StatusOr<api::ChangeReply> ControlThread::QueueSet(
     if (name.empty()) {
       return absl::InvalidArgumentError("a queue needs a name");
     }
+    const absl::Status allowed = CheckNotBuiltIn(name, "set");
+    if (!allowed.ok()) return allowed;
     api::Config next = config_;
     api::Queue* queue = FindByName(next.mutable_queues(), name);
     if (queue == nullptr) {
@@ -159,7 +167,11 @@ absl::StatusOr<api::ChangeReply> ControlThread::QueueSet(
 absl::StatusOr<api::ChangeReply> ControlThread::QueueDrain(
     const api::QueueDrainRequest& request) {
   const std::chrono::milliseconds within(request.deadline_ms());
-  const absl::Status allowed = Drains::Check(within);
+  absl::Status allowed = Drains::Check(within);
+  if (allowed.ok()) {
+    allowed = CheckNotBuiltIn(request.name(),
+                              request.undrain() ? "undrain" : "drain");
+  }
   if (!allowed.ok()) return allowed;
   return Do([this, request, within]() -> absl::StatusOr<api::ChangeReply> {
     api::Config next = config_;
@@ -186,6 +198,8 @@ absl::StatusOr<api::ChangeReply> ControlThread::QueueDrain(
 
 absl::StatusOr<api::ChangeReply> ControlThread::QueueRemove(
     const api::QueueRemoveRequest& request) {
+  const absl::Status allowed = CheckNotBuiltIn(request.name(), "remove");
+  if (!allowed.ok()) return allowed;
   return Do([this, request]() -> absl::StatusOr<api::ChangeReply> {
     api::Config next = config_;
     if (!RemoveByName(next.mutable_queues(), request.name())) {
@@ -380,17 +394,6 @@ absl::StatusOr<api::ConfigSaveReply> ControlThread::ConfigSave(
     reply.set_message(absl::StrCat("ok, saved to ", filename));
     return reply;
   });
-}
-
-absl::StatusOr<api::VersionReply> ControlThread::Version(
-    const api::VersionRequest&) {
-  api::VersionReply reply;
-  reply.set_version(kVersion);
-  reply.set_dpdk(rte_version());
-  reply.set_compiler(__VERSION__);
-  reply.set_config_version(1);
-  reply.set_pid(static_cast<uint32_t>(getpid()));
-  return reply;
 }
 
 }  // namespace godwit

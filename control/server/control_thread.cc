@@ -186,6 +186,7 @@ void ControlThread::WatchLinks() {
       }
       if (!port.running() && port.Start().ok()) changed = true;
       const bool up = port.running() && port.LinkUp();
+      device->had_link = device->had_link || up;
       if (up == device->link_up) continue;
       device->link_up = up;
       Log(device->is_uplink ? "uplink " : "queue ", name,

@@ -212,6 +212,8 @@ class ControlThread final : public Node {
                                                   const DeviceMap& fresh) const;
 
   // Reports.
+  std::string WhyNotReady() const;  // empty: it is
+  void FillKernelQueue(const Counts& counts, api::QueueStatus& out) const;
   void Fill(api::ConfigStatus& out) const;
   void Fill(const api::Service& service, api::ServiceStatus& out) const;
   void Fill(const api::Queue& queue, const Counts& counts,
@@ -269,6 +271,9 @@ class ControlThread final : public Node {
   bool stopping_ = false;
   bool observed_ = false;
 };
+
+// The built-in queue, the node's own root namespace: not of the configuration.
+inline constexpr char kKernelQueueName[] = "kernel";
 
 // Copies the named fields of `from` into `into`; "timeouts.udp" goes inside.
 // A field that is empty in `from` is cleared.

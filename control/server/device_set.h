@@ -43,6 +43,7 @@ struct OpenDevice {
   std::string netns;                      // the queue's
   bool is_plumbed = false;                // in there
   bool link_up = false;                   // as last seen
+  bool had_link = false;                  // ever
   std::unique_ptr<KernelMtu> kernel_mtu;  // xdp: if it was asked for
 
   // Uplinks.

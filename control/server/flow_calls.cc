@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// flow list, count, flush.
+// flow list, count, flush; and the tables that flows are made by: mappings,
+// neighbours, routes.
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
@@ -180,6 +181,101 @@ absl::StatusOr<api::FlowFlushReply> ControlThread::FlowFlush(
 absl::StatusOr<api::ExplainReply> ControlThread::Explain(
     const api::ExplainRequest& request) {
   return Do([this, request]() { return ExplainHere(request); });
+}
+
+absl::StatusOr<api::EgressShowReply> ControlThread::EgressShow(
+    const api::EgressShowRequest&) {
+  return Do([this]() -> absl::StatusOr<api::EgressShowReply> {
+    api::EgressShowReply reply;
+    *reply.mutable_egress() = full_.egress();
+    const std::unique_ptr<Counts> counts = options_.workers->ReadCounters();
+    std::map<std::string, uint64_t> mappings;
+    for (const auto& command :
+         options_.workers->Ask(Command::Kind::kList, {}, 1 << 16)) {
+      for (const FlowRecord& record : command->records) {
+        if (record.flow.kind == FlowKind::kOriginated) {
+          ++mappings[record.external.ToString()];
+        }
+      }
+    }
+    const std::vector<IpAddress>& known = snapshot_->nat->unicast;
+    for (const std::string& text : full_.node().unicast()) {
+      const IpAddress own = *IpAddress::Parse(text);
+      api::EgressAddress& address = *reply.add_addresses();
+      address.set_address(text);
+      address.set_ports(L4PortRanges(egress_.l4ports));
+      address.set_l4ports(egress_.l4ports.size());
+      address.set_mappings(mappings[own.ToString()]);
+      const auto id = static_cast<size_t>(
+          std::find(known.begin(), known.end(), own) - known.begin());
+      if (id < known.size()) address.set_exhausted(counts->no_l4port[id]);
+      *address.mutable_reserved() = full_.egress().reserved();
+    }
+    return reply;
+  });
+}
+
+absl::StatusOr<api::NeighborListReply> ControlThread::NeighborList(
+    const api::NeighborListRequest&) {
+  return Do([this]() -> absl::StatusOr<api::NeighborListReply> {
+    api::NeighborListReply reply;
+    for (const NeighbourEntry& seen : observation_->neighbours) {
+      for (const auto& [name, device] : uplinks_) {
+        if (device->kernel_ifindex != seen.ifindex) continue;
+        api::Neighbor& out = *reply.add_neighbors();
+        out.set_address(seen.address.ToString());
+        if (seen.usable()) out.set_mac(MacToString(seen.mac));
+        out.set_device(name);
+        out.set_interface(device->kernel_interface);
+        out.set_state(NeighbourStateName(seen.state));
+      }
+    }
+    for (const Compiler::LearnedNeighbour& heard : compiler_.learned()) {
+      for (const auto& [name, device] : queues_) {
+        if (device->id != heard.device) continue;
+        api::Neighbor& out = *reply.add_neighbors();
+        out.set_address(heard.address.ToString());
+        out.set_mac(MacToString(heard.mac));
+        out.set_device(name);
+        out.set_state("reachable");
+      }
+    }
+    return reply;
+  });
+}
+
+absl::StatusOr<api::RouteListReply> ControlThread::RouteList(
+    const api::RouteListRequest&) {
+  return Do([this]() -> absl::StatusOr<api::RouteListReply> {
+    api::RouteListReply reply;
+    for (const RouteEntry& route : observation_->routes) {
+      if (route.table != 254) continue;
+      for (const NextHop& hop : route.next_hops) {
+        for (const auto& [name, device] : uplinks_) {
+          if (device->kernel_ifindex != hop.ifindex) continue;
+          api::Route& out = *reply.add_routes();
+          out.set_prefix(route.prefix.ToString());
+          out.set_kind(hop.gateway.has_value() ? "next-hop" : "connected");
+          if (hop.gateway.has_value()) out.set_via(hop.gateway->ToString());
+          out.set_device(name);
+          out.set_interface(device->kernel_interface);
+          out.set_metric(route.metric);
+          out.set_weight(hop.weight);
+          out.set_source("kernel");
+        }
+      }
+    }
+    for (const api::Service& service : full_.services()) {
+      for (const std::string& address : service.addresses()) {
+        api::Route& out = *reply.add_routes();
+        out.set_prefix(Prefix::Parse(address)->ToString());
+        out.set_kind("service");
+        out.set_device(service.name());
+        out.set_source("godwit");
+      }
+    }
+    return reply;
+  });
 }
 
 }  // namespace godwit

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What is: status, lists, counters.
 #include <rte_lcore.h>
+#include <rte_version.h>
+#include <unistd.h>
 
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "control/ownership/interfaces.h"
 #include "control/server/control_thread.h"
 #include "control/server/version.h"
 
@@ -33,6 +37,14 @@ void AddDriver(const std::string& device, const DriverCounters& counters,
   out[device + ".tx_errors"] = counters.tx_errors;
 }
 
+// Interfaces that others have made have their far end, or lack it. A pair, a
+// TAP or a socket of ours gets one when somebody attaches to it.
+bool AwaitsItsFarEnd(const OpenDevice& device) {
+  const DeviceSpec::Kind kind = device.spec.kind;
+  return !device.had_link && kind != DeviceSpec::Kind::kPci &&
+         kind != DeviceSpec::Kind::kXdp && kind != DeviceSpec::Kind::kAfPacket;
+}
+
 }  // namespace
 
 absl::StatusOr<api::StatusReply> ControlThread::Status(
@@ -40,7 +52,8 @@ absl::StatusOr<api::StatusReply> ControlThread::Status(
   return Do([this]() -> absl::StatusOr<api::StatusReply> {
     api::StatusReply reply;
     const std::unique_ptr<Counts> counts = options_.workers->ReadCounters();
-    reply.set_ready(ready_);
+    reply.set_reason(WhyNotReady());
+    reply.set_ready(reply.reason().empty());
     reply.set_generation(generation_);
     reply.set_node(full_.node().name());
     reply.set_version(kVersion);
@@ -55,6 +68,8 @@ absl::StatusOr<api::StatusReply> ControlThread::Status(
     for (const api::Queue& queue : full_.queues()) {
       Fill(queue, *counts, *reply.add_queues());
     }
+    if (!KernelQueuePath(full_).empty())
+      FillKernelQueue(*counts, *reply.add_queues());
     for (const api::Service& service : full_.services()) {
       Fill(service, *reply.add_services());
     }
@@ -78,6 +93,28 @@ absl::StatusOr<api::StatusReply> ControlThread::Status(
     reply.set_max_flows(options_.workers->max_flows());
     return reply;
   });
+}
+
+std::string ControlThread::WhyNotReady() const {
+  if (!ready_) return "it starts or stops";
+  std::vector<std::string> down;
+  for (const auto& [name, device] : uplinks_) {
+    if (device->link_up || AwaitsItsFarEnd(*device)) return "";
+    down.push_back(name);
+  }
+  if (down.empty()) return "";
+  return absl::StrCat("no uplink has a link: ", absl::StrJoin(down, ", "));
+}
+
+absl::StatusOr<api::VersionReply> ControlThread::Version(
+    const api::VersionRequest&) {
+  api::VersionReply reply;
+  reply.set_version(kVersion);
+  reply.set_dpdk(rte_version());
+  reply.set_compiler(__VERSION__);
+  reply.set_config_version(1);
+  reply.set_pid(static_cast<uint32_t>(getpid()));
+  return reply;
 }
 
 void ControlThread::Fill(const api::Service& service,
@@ -165,6 +202,33 @@ void ControlThread::Fill(const api::Queue& queue, const Counts& counts,
   out.set_originated_flows(options_.workers->MappingsOf(number));
 }
 
+void ControlThread::FillKernelQueue(const Counts& counts,
+                                    api::QueueStatus& out) const {
+  out.set_name(kKernelQueueName);
+  for (const api::Service& service : full_.services()) {
+    for (const api::QueueRef& ref : service.queues()) {
+      if (ref.queue() != kKernelQueueName) continue;
+      *out.add_services() = service.name();
+      out.set_originate(service.originate());
+    }
+  }
+  std::vector<std::string> taps;
+  for (const auto& [name, device] : uplinks_) {
+    taps.push_back(device->tap_name);
+    const DeviceCounts& seen = counts.devices[device->tap_id];
+    out.set_rx_packets(out.rx_packets() + seen.received);
+    out.set_rx_bytes(out.rx_bytes() + seen.received_bytes);
+    out.set_tx_packets(out.tx_packets() + seen.sent);
+    out.set_tx_bytes(out.tx_bytes() + seen.sent_bytes);
+    out.set_tx_drops(out.tx_drops() + seen.dropped);
+  }
+  out.set_device(absl::StrJoin(taps, ","));
+  out.set_state(taps.empty() ? "down" : "up");
+  if (taps.empty()) out.set_reason("no uplink is open");
+  out.set_inbound_flows(options_.workers->InboundOf(kKernelQueue));
+  out.set_originated_flows(options_.workers->MappingsOf(kKernelQueue));
+}
+
 void ControlThread::Fill(const api::Uplink& uplink, const Counts& counts,
                          api::UplinkStatus& out) const {
   out.set_name(uplink.name());
@@ -230,6 +294,10 @@ absl::StatusOr<api::QueueListReply> ControlThread::QueueList(
       if (!request.name().empty() && request.name() != queue.name()) continue;
       Fill(queue, *counts, *reply.add_queues());
     }
+    if (request.name() == kKernelQueueName ||
+        (request.name().empty() && !KernelQueuePath(full_).empty())) {
+      FillKernelQueue(*counts, *reply.add_queues());
+    }
     if (!request.name().empty() && reply.queues().empty()) {
       return absl::NotFoundError(absl::StrCat(
           "queue \"", request.name(), "\": this node has no such queue"));
@@ -250,101 +318,6 @@ absl::StatusOr<api::UplinkListReply> ControlThread::UplinkList(
     if (!request.name().empty() && reply.uplinks().empty()) {
       return absl::NotFoundError(absl::StrCat(
           "uplink \"", request.name(), "\": this node has no such uplink"));
-    }
-    return reply;
-  });
-}
-
-absl::StatusOr<api::EgressShowReply> ControlThread::EgressShow(
-    const api::EgressShowRequest&) {
-  return Do([this]() -> absl::StatusOr<api::EgressShowReply> {
-    api::EgressShowReply reply;
-    *reply.mutable_egress() = full_.egress();
-    const std::unique_ptr<Counts> counts = options_.workers->ReadCounters();
-    std::map<std::string, uint64_t> mappings;
-    for (const auto& command :
-         options_.workers->Ask(Command::Kind::kList, {}, 1 << 16)) {
-      for (const FlowRecord& record : command->records) {
-        if (record.flow.kind == FlowKind::kOriginated) {
-          ++mappings[record.external.ToString()];
-        }
-      }
-    }
-    const std::vector<IpAddress>& known = snapshot_->nat->unicast;
-    for (const std::string& text : full_.node().unicast()) {
-      const IpAddress own = *IpAddress::Parse(text);
-      api::EgressAddress& address = *reply.add_addresses();
-      address.set_address(text);
-      address.set_ports(L4PortRanges(egress_.l4ports));
-      address.set_l4ports(egress_.l4ports.size());
-      address.set_mappings(mappings[own.ToString()]);
-      const auto id = static_cast<size_t>(
-          std::find(known.begin(), known.end(), own) - known.begin());
-      if (id < known.size()) address.set_exhausted(counts->no_l4port[id]);
-      *address.mutable_reserved() = full_.egress().reserved();
-    }
-    return reply;
-  });
-}
-
-absl::StatusOr<api::NeighborListReply> ControlThread::NeighborList(
-    const api::NeighborListRequest&) {
-  return Do([this]() -> absl::StatusOr<api::NeighborListReply> {
-    api::NeighborListReply reply;
-    for (const NeighbourEntry& seen : observation_->neighbours) {
-      for (const auto& [name, device] : uplinks_) {
-        if (device->kernel_ifindex != seen.ifindex) continue;
-        api::Neighbor& out = *reply.add_neighbors();
-        out.set_address(seen.address.ToString());
-        if (seen.usable()) out.set_mac(MacToString(seen.mac));
-        out.set_device(name);
-        out.set_interface(device->kernel_interface);
-        out.set_state(NeighbourStateName(seen.state));
-      }
-    }
-    for (const Compiler::LearnedNeighbour& heard : compiler_.learned()) {
-      for (const auto& [name, device] : queues_) {
-        if (device->id != heard.device) continue;
-        api::Neighbor& out = *reply.add_neighbors();
-        out.set_address(heard.address.ToString());
-        out.set_mac(MacToString(heard.mac));
-        out.set_device(name);
-        out.set_state("reachable");
-      }
-    }
-    return reply;
-  });
-}
-
-absl::StatusOr<api::RouteListReply> ControlThread::RouteList(
-    const api::RouteListRequest&) {
-  return Do([this]() -> absl::StatusOr<api::RouteListReply> {
-    api::RouteListReply reply;
-    for (const RouteEntry& route : observation_->routes) {
-      if (route.table != 254) continue;
-      for (const NextHop& hop : route.next_hops) {
-        for (const auto& [name, device] : uplinks_) {
-          if (device->kernel_ifindex != hop.ifindex) continue;
-          api::Route& out = *reply.add_routes();
-          out.set_prefix(route.prefix.ToString());
-          out.set_kind(hop.gateway.has_value() ? "next-hop" : "connected");
-          if (hop.gateway.has_value()) out.set_via(hop.gateway->ToString());
-          out.set_device(name);
-          out.set_interface(device->kernel_interface);
-          out.set_metric(route.metric);
-          out.set_weight(hop.weight);
-          out.set_source("kernel");
-        }
-      }
-    }
-    for (const api::Service& service : full_.services()) {
-      for (const std::string& address : service.addresses()) {
-        api::Route& out = *reply.add_routes();
-        out.set_prefix(Prefix::Parse(address)->ToString());
-        out.set_kind("service");
-        out.set_device(service.name());
-        out.set_source("godwit");
-      }
     }
     return reply;
   });

@@ -152,6 +152,28 @@ def test_a_second_daemon_on_the_socket_is_refused(node):
   node.deliver(pk.udp(pk.V4.C, pk.V4.VIP, node.l4port(), 53), "dns0", "dns1")
 
 
+@pytest.mark.parametrize("kind", ["veth", "afpacket", "xdp"])
+def test_ready_is_false_while_the_only_uplink_is_down(kind):
+  with World(standard_config(kind, QUEUES), kind=kind) as node:
+    def becomes(ready):
+      end = time.monotonic() + PATIENCE
+      while (status := node.ctl("status"))["ready"] is not ready:
+        assert time.monotonic() < end, status
+        time.sleep(0.02)
+      return status
+
+    namespace, far_end = (node.n if kind == "veth" else node.w), node.up.ifname
+    assert becomes(True)["reason"] == ""
+    namespace.ip("link", "set", far_end, "down")
+    status = becomes(False)
+    assert status["reason"] == "no uplink has a link: wan0" and status["uplinks"][0]["state"] == "down"
+    code, out, _ = node.daemon.raw("status", json_output=False)
+    assert code == 0 and "bb: not ready (no uplink has a link: wan0)," in out
+    namespace.ip("link", "set", far_end, "up")
+    assert becomes(True)["reason"] == ""
+    node.learn_macs()
+
+
 def test_a_stale_socket_is_no_obstacle(tmp_path):
   with World(standard_config(queues=("dns0", "dns1"))) as w:
     w.daemon.process.kill()

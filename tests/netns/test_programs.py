@@ -323,6 +323,24 @@ def test_queue_kernel_is_asked_by_the_node_over_loopback(town, ip):
   assert not on_the_wire(town, ip)
 
 
+def test_queue_kernel_is_listed_and_left_as_it_is(town):
+  w = town.w
+  row, = [q for q in w.ctl("queue", "list")["queues"] if q["name"] == "kernel"]
+  assert row["state"] == "up" and row["services"] == ["host"] and row["device"].startswith("gw")
+  assert row in [{**q, **{k: row[k] for k in row if k.endswith(("packets", "bytes"))}}
+                 for q in w.ctl("status")["queues"]]
+  with tcp_server(w.n, pk.V4, pk.V4.VIPC, 80, []):
+    assert fetch(w.w, pk.V4, pk.V4.VIPC, 80, b"count me", pk.V4.C) == b"COUNT ME"
+  shown = w.ctl("queue", "show", "kernel")
+  assert shown["rx_packets"] > row["rx_packets"] and shown["tx_packets"] > row["tx_packets"]
+  assert shown["inbound_flows"] >= 1
+  generation = w.ctl("status")["generation"]
+  for argv in (("set", "kernel", "--hop=router"), ("remove", "kernel"), ("drain", "kernel"), ("undrain", "kernel")):
+    code, _, err = w.daemon.raw("queue", *argv)
+    assert code == 1 and f"cannot {argv[0]} what is built in" in err and "service set" in err, err
+  assert w.ctl("status")["generation"] == generation
+
+
 def test_queue_kernel_leaves_the_nodes_own_loopback_alone(town, ip):
   """Between two addresses of the root namespace: the kernel's own ports, and clients at the unicast address."""
   before = town.w.counters()
