@@ -69,6 +69,14 @@ RouteTable::RouteTable(std::vector<Route> routes) : routes_(std::move(routes)) {
     }
   }
   close_until(nullptr);
+  for (size_t i = 0; i < routes_.size(); ++i) {
+    const bool is_last =
+        i + 1 == routes_.size() || routes_[i + 1].prefix != routes_[i].prefix;
+    if (routes_[i].broadcast && is_last) {
+      broadcasts_.push_back(routes_[i].prefix.address.V4Wire());
+    }
+  }
+  std::sort(broadcasts_.begin(), broadcasts_.end());
 }
 
 const RouteTable::Route* RouteTable::Lookup(

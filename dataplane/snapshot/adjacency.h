@@ -4,6 +4,7 @@
 #ifndef GODWIT_DATAPLANE_SNAPSHOT_ADJACENCY_H_
 #define GODWIT_DATAPLANE_SNAPSHOT_ADJACENCY_H_
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <vector>
@@ -43,7 +44,7 @@ class RouteTable {
   struct Route {
     Prefix prefix;
     std::vector<NextHop> hops;  // empty: unreachable, prohibited, not ours
-    bool broadcast = false;     // it means all of a network, and no host
+    bool broadcast = false;     // of an IPv4 address that means a whole network
   };
 
   RouteTable() = default;
@@ -52,9 +53,12 @@ class RouteTable {
 
   // The route for `destination`; nullptr if there is none.
   const Route* Lookup(const IpAddress& destination) const;
+  // Whether Lookup() finds a route that is `broadcast`: they are few, and every
+  // new flow asks.
   bool IsBroadcast(const IpAddress& address) const {
-    const Route* route = Lookup(address);
-    return route != nullptr && route->broadcast;
+    return address.IsV4() &&
+           std::binary_search(broadcasts_.begin(), broadcasts_.end(),
+                              address.V4Wire());
   }
   const std::vector<Route>& routes() const { return routes_; }
 
@@ -64,7 +68,8 @@ class RouteTable {
     uint32_t route;  // index + 1; 0: none
   };
   std::vector<Route> routes_;
-  std::vector<Range> ranges_;  // sorted by begin; each ends at the next
+  std::vector<Range> ranges_;         // sorted by begin; each ends at the next
+  std::vector<uint32_t> broadcasts_;  // V4Wire() of such a host route, sorted
 };
 
 // (device, address) -> adjacency, for on-link destinations and for the far

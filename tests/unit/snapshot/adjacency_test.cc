@@ -44,6 +44,24 @@ TEST(RouteTableTest, LongestWins) {
   EXPECT_EQ(Next(table, "0.0.0.0"), 1);
 }
 
+TEST(RouteTableTest, KnowsBroadcastAddressesThatNoRouteOfTheirOwnHas) {
+  const auto broadcast = [](std::string_view address) {
+    return RouteTable::Route{P(address), {}, /*broadcast=*/true};
+  };
+  const RouteTable table({broadcast("198.51.100.255"), broadcast("192.0.2.255"),
+                          broadcast("192.0.2.0"), To(P("192.0.2.0/24"), 1),
+                          To(P("192.0.2.0/32"), 2), To(P("2001:db8::/64"), 1)});
+  EXPECT_TRUE(table.IsBroadcast(A("192.0.2.255")));
+  EXPECT_TRUE(table.IsBroadcast(A("198.51.100.255")));
+  for (const char* host : {"192.0.2.0", "192.0.2.1", "192.0.2.254",
+                           "198.51.100.254", "2001:db8::c000:2ff"}) {
+    EXPECT_FALSE(table.IsBroadcast(A(host))) << host;
+  }
+  EXPECT_TRUE(table.Lookup(A("192.0.2.255"))->hops.empty());
+  EXPECT_EQ(Next(table, "192.0.2.0"), 2);
+  EXPECT_FALSE(RouteTable().IsBroadcast(A("192.0.2.255")));
+}
+
 TEST(RouteTableTest, NeitherDefaultRouteServesTheOtherFamily) {
   const RouteTable six({To(P("::/0"), 1)});
   EXPECT_EQ(Next(six, "192.0.2.1"), kNoDevice);
