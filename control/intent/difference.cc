@@ -78,6 +78,16 @@ void CompareFields(const std::string& subject, const std::string& prefix,
   }
 }
 
+// The same for what was made once, at start.
+void CompareFixed(const std::string& subject, const Message& before,
+                  const Message& after, std::vector<std::string>& lines) {
+  const size_t begin = lines.size();
+  CompareFields(subject, "", before, after, lines);
+  for (size_t i = begin; i < lines.size(); ++i) {
+    absl::StrAppend(&lines[i], " (takes a restart)");
+  }
+}
+
 // Lists whose elements have names: what is gone, what has changed, what is new.
 template <typename List>
 void CompareLists(const std::string& noun, const List& before,
@@ -118,7 +128,7 @@ std::vector<std::string> Difference(const api::Config& before,
   const api::Config next = Comparable(after);
   std::vector<std::string> lines;
   CompareFields("node", "", old.node(), next.node(), lines);
-  CompareFields("dataplane", "", old.dataplane(), next.dataplane(), lines);
+  CompareFixed("dataplane", old.dataplane(), next.dataplane(), lines);
   CompareLists("uplink", old.uplinks(), next.uplinks(), lines);
   CompareLists("queue", old.queues(), next.queues(), lines);
   CompareLists("service", old.services(), next.services(), lines);
@@ -128,8 +138,8 @@ std::vector<std::string> Difference(const api::Config& before,
                                         : "announce: removed");
   }
   CompareFields("announce", "", old.announce(), next.announce(), lines);
-  CompareFields("metrics", "", old.metrics(), next.metrics(), lines);
-  CompareFields("control", "", old.control(), next.control(), lines);
+  CompareFixed("metrics", old.metrics(), next.metrics(), lines);
+  CompareFixed("control", old.control(), next.control(), lines);
   return lines;
 }
 

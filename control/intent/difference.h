@@ -14,7 +14,8 @@ namespace godwit {
 // One line for each thing that differs, `service dns: queues [dns0] -> [dns0,
 // dns1]`; none if `after` means the same as `before`. Defaults are filled in on
 // both sides first, so that writing one out is no change. Uplinks, queues and
-// services are known by their names; their order means nothing.
+// services are known by their names; their order means nothing. A line of what
+// FixedAtStart() finds ends with "(takes a restart)".
 std::vector<std::string> Difference(const api::Config& before,
                                     const api::Config& after);
 

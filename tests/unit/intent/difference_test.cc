@@ -55,6 +55,12 @@ TEST(DifferenceTest, FindsWhatOnlyARestartChanges) {
   other.mutable_dataplane()->set_max_flows(4096);
   other.mutable_metrics()->set_listen("127.0.0.1:9468");
   other.mutable_queues()->Clear();
+  EXPECT_THAT(Difference(config, other),
+              ElementsAre("dataplane: max_flows 1048576 -> 4096 (takes a "
+                          "restart)",
+                          "queue dns0: removed", "queue web0: removed",
+                          "metrics: listen 127.0.0.1:9467 -> 127.0.0.1:9468 "
+                          "(takes a restart)"));
   Source source;
   source.filename = "f";
   source.lines = {{"dataplane", 2}, {"metrics.listen", 9}};
