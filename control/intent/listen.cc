@@ -5,7 +5,12 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
 
 namespace godwit {
 namespace {
@@ -41,6 +46,33 @@ std::string WhyNotListen(const AddressAndPort& where) {
     default:
       return "";
   }
+}
+
+std::string WhyNoSocket(const std::string& path) {
+  // The daemon makes it before any device.
+  constexpr char kMadeByUs[] = "/run/godwit";
+  const size_t slash = path.rfind('/');
+  const std::string directory = path.substr(0, slash == 0 ? 1 : slash);
+  struct stat info = {};
+  if (lstat(path.c_str(), &info) == 0 && !S_ISSOCK(info.st_mode)) {
+    return "possible: it is there and is not a socket";
+  }
+  if (stat(directory.c_str(), &info) != 0) {
+    const bool is_unknown = errno == EACCES || directory == kMadeByUs;
+    return is_unknown ? ""
+                      : absl::StrCat("possible: its directory ", directory,
+                                     " is not there");
+  }
+  if (!S_ISDIR(info.st_mode)) {
+    return absl::StrCat("possible: ", directory, " is not a directory");
+  }
+  // What this user may not, that of the daemon may.
+  if (access(directory.c_str(), W_OK | X_OK) != 0 &&
+      (errno != EACCES || geteuid() == 0)) {
+    return absl::StrCat("possible: no socket can be made in ", directory, ": ",
+                        std::strerror(errno));
+  }
+  return "";
 }
 
 }  // namespace godwit

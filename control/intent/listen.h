@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Whether this machine would let a program listen somewhere.
+// Whether this machine would let a program or a device listen somewhere.
 #ifndef GODWIT_CONTROL_INTENT_LISTEN_H_
 #define GODWIT_CONTROL_INTENT_LISTEN_H_
 
@@ -13,6 +13,10 @@ namespace godwit {
 // "free: another program listens there". Empty if one can, or if this user may
 // not try.
 std::string WhyNotListen(const AddressAndPort& where);
+
+// The same of a device that makes its socket at the absolute `path`: "possible:
+// its directory /x is not there".
+std::string WhyNoSocket(const std::string& path);
 
 }  // namespace godwit
 

@@ -129,7 +129,8 @@ void CheckCpusExist(const api::Config& config, const Machine& machine,
   }
 }
 
-// veth: and tap: interfaces are made by godwit; sockets, by the device.
+// veth: and tap: interfaces are made by godwit; sockets, by the device, where
+// there is a place for them.
 void CheckDeviceExists(const std::string& path, const std::string& device,
                        const Machine& machine, Findings& findings) {
   const std::optional<DeviceSpec> spec = ParseDeviceSpec(device).spec;
@@ -145,6 +146,12 @@ void CheckDeviceExists(const std::string& path, const std::string& device,
   if (spec->kind == Kind::kPci && !machine.pci_devices.contains(spec->target)) {
     rules::NotA(findings, path, device,
                 "a device of this machine: `lspci -D` lists them");
+  }
+  const bool is_socket =
+      spec->kind == Kind::kVhost || spec->kind == Kind::kMemif;
+  if (is_socket && machine.why_no_socket) {
+    const std::string why_not = machine.why_no_socket(spec->target);
+    if (!why_not.empty()) rules::NotA(findings, path, device, why_not);
   }
 }
 
@@ -234,6 +241,7 @@ Machine ReadMachine() {
     return getgrnam(name.c_str()) != nullptr;
   };
   machine.why_not_listen = WhyNotListen;
+  machine.why_no_socket = WhyNoSocket;
   machine.has_hugepages = ReadHasHugepages();
   return machine;
 }

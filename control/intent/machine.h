@@ -28,8 +28,9 @@ struct Machine {
   std::set<std::string> pci_devices;    // 0000:3b:00.0
   L4PortRange ephemeral{32768, 60999};  // net.ipv4.ip_local_port_range
   std::function<bool(const std::string&)> has_group;
-  // WhyNotListen(); absent: nobody needs to know.
+  // WhyNotListen(), WhyNoSocket(); absent: nobody needs to know.
   std::function<std::string(const AddressAndPort&)> why_not_listen;
+  std::function<std::string(const std::string&)> why_no_socket;
   bool has_hugepages = true;  // any, free ones or not
 };
 

@@ -322,6 +322,7 @@ void CheckDevices(const api::Config& config, Findings& findings) {
   CheckNamesAreUnique(config, findings);
   CheckDevicesAreUnique(config, findings);
   CheckMtus(config, findings);
+  CheckVdevs(config, findings);
 }
 
 }  // namespace godwit::rules

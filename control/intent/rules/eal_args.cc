@@ -23,16 +23,12 @@ struct Option {
 
 // Of DPDK 22.11. Left out are those that print and exit (-h, --help).
 constexpr Option kOptions[] = {
-    {"-S", Takes::kValue},
     {"-a", Takes::kValue},
     {"-b", Takes::kValue},
-    {"-c", Takes::kValue},
     {"-d", Takes::kValue},
-    {"-l", Takes::kValue},
     {"-m", Takes::kValue},
     {"-n", Takes::kValue},
     {"-r", Takes::kValue},
-    {"-s", Takes::kValue},
     {"-v", Takes::kNothing},
     {"--allow", Takes::kValue},
     {"--base-virtaddr", Takes::kValue},
@@ -43,23 +39,19 @@ constexpr Option kOptions[] = {
     {"--huge-dir", Takes::kValue},
     {"--huge-unlink", Takes::kValueOrNothing},
     {"--huge-worker-stack", Takes::kValueOrNothing},
-    {"--in-memory", Takes::kNothing},
     {"--iova-mode", Takes::kValue},
-    {"--lcores", Takes::kValue},
     {"--legacy-mem", Takes::kNothing},
     {"--log-level", Takes::kValue},
     {"--main-lcore", Takes::kValue},
     {"--match-allocations", Takes::kNothing},
     {"--mbuf-pool-ops-name", Takes::kValue},
     {"--no-hpet", Takes::kNothing},
-    {"--no-huge", Takes::kNothing},
     {"--no-pci", Takes::kNothing},
     {"--no-shconf", Takes::kNothing},
     {"--no-telemetry", Takes::kNothing},
     {"--proc-type", Takes::kValue},
     {"--single-file-segments", Takes::kNothing},
     {"--socket-limit", Takes::kValue},
-    {"--socket-mem", Takes::kValue},
     {"--syslog", Takes::kValue},
     {"--telemetry", Takes::kNothing},
     {"--trace", Takes::kValue},
@@ -71,6 +63,41 @@ constexpr Option kOptions[] = {
     {"--vfio-vf-token", Takes::kValue},
     {"--vmware-tsc-map", Takes::kNothing},
 };
+
+// DPDK takes each of them once, or one of several, and the daemon has.
+constexpr absl::string_view kOurs[] = {
+    "-S",       "-c",          "-l",        "-s",
+    "--lcores", "--in-memory", "--no-huge", "--socket-mem"};
+
+struct Words {
+  absl::string_view name;
+  absl::string_view allowed;  // between blanks
+};
+
+// Those whose values are words of a list.
+constexpr Words kWords[] = {
+    {"--huge-unlink", " always existing never "},
+    {"--iova-mode", " pa va "},
+    {"--proc-type", " auto primary secondary "},
+    {"--vfio-intr", " legacy msi msix "},
+};
+
+bool IsOurs(absl::string_view name) {
+  return std::find(std::begin(kOurs), std::end(kOurs), name) != std::end(kOurs);
+}
+
+// What `value` is not, as a value of `name`; empty if nothing is known of it.
+std::string WhyNotValue(absl::string_view name, absl::string_view value,
+                        Plugins plugins) {
+  if (name == "--vdev") return WhyNoVdev(value, plugins);
+  for (const Words& words : kWords) {
+    if (words.name != name) continue;
+    if (absl::StrContains(words.allowed, absl::StrCat(" ", value, " "))) break;
+    return absl::StrCat("a value of ", name, ":",
+                        words.allowed.substr(0, words.allowed.size() - 1));
+  }
+  return "";
+}
 
 // "--log-level" of "--log-level=debug", "-m" of "-m512".
 absl::string_view NameOf(absl::string_view arg) {
@@ -94,6 +121,7 @@ std::string Known() {
 }  // namespace
 
 void CheckEalArgs(const api::Dataplane& dataplane, Findings& findings) {
+  const Plugins plugins = PluginsOf(dataplane);
   for (int i = 0; i < dataplane.eal_args_size(); ++i) {
     const std::string& arg = dataplane.eal_args(i);
     const std::string path = At("dataplane.eal_args", i);
@@ -102,6 +130,13 @@ void CheckEalArgs(const api::Dataplane& dataplane, Findings& findings) {
       continue;
     }
     const absl::string_view name = NameOf(arg);
+    if (IsOurs(name)) {
+      NotA(findings, path, arg,
+           "possible: the daemon says that itself, by dataplane.cpus, workers "
+           "and hugepages");
+      if (name.size() == 2 && arg.size() == 2) ++i;  // its value
+      continue;
+    }
     const Option* const option = Find(name);
     if (option == nullptr) {
       NotA(findings, path, arg,
@@ -111,6 +146,15 @@ void CheckEalArgs(const api::Dataplane& dataplane, Findings& findings) {
     const bool has_value = arg.size() > name.size();
     if (option->takes == Takes::kNothing && has_value) {
       NotA(findings, path, arg, absl::StrCat("right: ", name, " has no value"));
+    }
+    const auto check_value = [&](const std::string& at,
+                                 absl::string_view value) {
+      const std::string why_not = WhyNotValue(name, value, plugins);
+      if (!why_not.empty()) NotA(findings, at, value, why_not);
+    };
+    if (has_value && option->takes != Takes::kNothing) {
+      const size_t begin = name.size() + (arg[name.size()] == '=' ? 1 : 0);
+      check_value(path, absl::string_view(arg).substr(begin));
     }
     if (option->takes != Takes::kValue || has_value) continue;
     if (i + 1 == dataplane.eal_args_size()) {
@@ -122,6 +166,8 @@ void CheckEalArgs(const api::Dataplane& dataplane, Findings& findings) {
     if (dataplane.eal_args(i).find('\0') != std::string::npos) {
       NotA(findings, At("dataplane.eal_args", i), dataplane.eal_args(i),
            "an argument for DPDK");
+    } else {
+      check_value(At("dataplane.eal_args", i), dataplane.eal_args(i));
     }
   }
 }

@@ -22,6 +22,7 @@ namespace godwit::rules {
 void CheckNode(const api::Config& config, Findings& findings);
 void CheckDataplane(const api::Config& config, Findings& findings);
 void CheckEalArgs(const api::Dataplane& dataplane, Findings& findings);
+void CheckVdevs(const api::Config& config, Findings& findings);
 void CheckEgress(const api::Config& config, Findings& findings);
 void CheckDaemon(const api::Config& config, Findings& findings);
 void CheckUplinks(const api::Config& config, Findings& findings);
@@ -89,7 +90,13 @@ void CheckDuration(Findings& findings, const std::string& path,
                    int64_t max_ms);
 int64_t Milliseconds(const google::protobuf::Duration& duration);
 
-// An absolute path that a Unix socket can have.
+// Whether DPDK is given drivers that are not its own (-d).
+enum class Plugins : uint8_t { kNone, kSome };
+Plugins PluginsOf(const api::Dataplane& dataplane);
+// Empty, or what `devargs` is not.
+std::string WhyNoVdev(absl::string_view devargs, Plugins plugins);
+
+// An absolute path that the control socket can have.
 void CheckSocketPath(Findings& findings, const std::string& path,
                      const std::string& text);
 

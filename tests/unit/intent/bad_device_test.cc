@@ -33,6 +33,22 @@ const BadInput kBadInputs[] = {
      "\"veth:web0\"}]",
      "godwit.yaml:4: queues[0].device: socket path \"dns0.sock\" is not "
      "absolute: it begins with /"},
+    {"DriverThatDpdkHasNot", 4,
+     "queues: [{name: dns0, device: \"dpdk:net_foo0\"}, {name: web0, device: "
+     "\"veth:web0\"}]",
+     "godwit.yaml:4: queues[0].device: \"dpdk:net_foo0\" is not a virtual "
+     "device of DPDK 22.11: its name begins with its driver's, one of "
+     "net_af_packet net_af_xdp net_bonding net_enetfec net_failsafe "
+     "net_kni net_memif net_mvneta net_mvpp2 net_null net_octeontx "
+     "net_pcap net_pfe net_ring net_softnic net_tap net_tun "
+     "net_vdev_netvsc net_vhost net_virtio_user eth_af_packet eth_af_xdp"
+     " eth_bond eth_kni eth_memif eth_mvneta eth_mvpp2 eth_null "
+     "eth_octeontx eth_pcap eth_pfe eth_ring eth_tap eth_vhost "
+     "virtio_user"},
+    {"DevargsWithoutAKey", 3,
+     "uplinks: [{name: wan0, device: \"dpdk:net_null0,=5\"}]",
+     "godwit.yaml:3: uplinks[0].device: \"dpdk:net_null0,=5\" is not "
+     "well-formed: behind its name come KEY=VALUE, separated by commas"},
     {"MemifRole", 4,
      "queues: [{name: dns0, device: \"memif:/run/dns0,role=master\"}, {name: "
      "web0, device: \"veth:web0\"}]",

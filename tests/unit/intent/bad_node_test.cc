@@ -68,6 +68,22 @@ const BadInput kBadInputs[] = {
     {"EalArgumentWithAValue", 8, "dataplane: {eal_args: [--no-hpet=1]}",
      "godwit.yaml:8: dataplane.eal_args[0]: \"--no-hpet=1\" is not right: "
      "--no-hpet has no value"},
+    {"EalArgumentOfTheDaemon", 8, "dataplane: {eal_args: [-l, 0-1, -v]}",
+     "godwit.yaml:8: dataplane.eal_args[0]: \"-l\" is not possible: the "
+     "daemon says that itself, by dataplane.cpus, workers and hugepages"},
+    {"EalArgumentOfTheDaemonAtOnce", 8, "dataplane: {eal_args: [--no-huge]}",
+     "godwit.yaml:8: dataplane.eal_args[0]: \"--no-huge\" is not possible: "
+     "the daemon says that itself, by dataplane.cpus, workers and hugepages"},
+    {"EalArgumentsWord", 8, "dataplane: {eal_args: [--iova-mode=xx]}",
+     "godwit.yaml:8: dataplane.eal_args[0]: \"xx\" is not a value of "
+     "--iova-mode: pa va"},
+    {"EalArgumentsWordBehindIt", 8,
+     "dataplane: {eal_args: [--proc-type, second]}",
+     "godwit.yaml:8: dataplane.eal_args[1]: \"second\" is not a value of "
+     "--proc-type: auto primary secondary"},
+    {"EalArgumentsVdev", 8, "dataplane: {eal_args: [\"--vdev=net_ring0,=1\"]}",
+     "godwit.yaml:8: dataplane.eal_args[0]: \"net_ring0,=1\" is not "
+     "well-formed: behind its name come KEY=VALUE, separated by commas"},
     {"EmptyEalArgument", 8, "dataplane: {eal_args: [\"\"]}",
      "godwit.yaml:8: dataplane.eal_args[0]: \"\" is not an argument for DPDK"},
     {"EgressPortsWord", 8, "egress: {ports: all}",
@@ -136,7 +152,7 @@ const BadInput kBadInputs[] = {
      "IPv4, as in \"127.0.0.1:9467\""},
     {"ControlSocket", 8, "control: {socket: run/control.sock}",
      "godwit.yaml:8: control.socket: \"run/control.sock\" is not the absolute "
-     "path of a socket, of at most 107 bytes"},
+     "path of a socket, of at most 98 bytes"},
     {"ControlGroup", 8, "control: {group: \"a b\"}",
      "godwit.yaml:8: control.group: \"a b\" is not the name of a group"},
     {"ControlMode", 8, "control: {mode: \"0888\"}",

@@ -133,6 +133,41 @@ TEST(MachineTest, KnowsWhereAProgramCanListen) {
               StartsWith("on this machine: "));
 }
 
+TEST(MachineTest, RefusesSocketsWhereNoneCanBe) {
+  Machine machine = TestMachine();
+  machine.why_no_socket = [](const std::string& path) {
+    return path == "/nowhere/a" ? "possible" : "";
+  };
+  const LoadedConfig loaded = Load(
+      "uplinks:\n- {name: a, device: \"vhost:/nowhere/a\"}\n"
+      "- {name: b, device: \"vhost:/run/b\"}\n"
+      "queues: [{name: q, device: \"memif:/nowhere/a,role=client,id=7\"}]\n");
+  EXPECT_THAT(Lines(CheckMachine(loaded.config, machine).errors, loaded.source),
+              ElementsAre("godwit.yaml:4: uplinks[0].device: "
+                          "\"vhost:/nowhere/a\" is not possible",
+                          "godwit.yaml:6: queues[0].device: "
+                          "\"memif:/nowhere/a,role=client,id=7\" is not "
+                          "possible"));
+  EXPECT_THAT(Errors(loaded), IsEmpty());
+}
+
+TEST(MachineTest, KnowsWhereASocketCanBe) {
+  EXPECT_EQ(WhyNoSocket("/tmp/godwit-a.sock"), "");
+  EXPECT_EQ(WhyNoSocket("/godwit-a.sock"), "");
+  EXPECT_EQ(WhyNoSocket("/run/godwit/a.sock"), "");  // made by the start
+  EXPECT_EQ(WhyNoSocket("/nowhere/at/a.sock"),
+            "possible: its directory /nowhere/at is not there");
+  EXPECT_EQ(WhyNoSocket("/etc/passwd/a.sock"),
+            "possible: /etc/passwd is not a directory");
+  EXPECT_EQ(WhyNoSocket("/etc/passwd"),
+            "possible: it is there and is not a socket");
+  // Nobody can write there, root neither.
+  if (geteuid() == 0) {
+    EXPECT_THAT(WhyNoSocket("/proc/sys/a.sock"),
+                StartsWith("possible: no socket can be made in /proc/sys: "));
+  }
+}
+
 TEST(MachineTest, RefusesHugepagesThatAreRequiredWhereThereAreNone) {
   Machine machine = TestMachine();
   machine.has_hugepages = false;
@@ -155,7 +190,7 @@ TEST(HereTest, SaysWhatIsMissingAndWhatIsNotSupportedYet) {
   const std::string not_yet =
       "godwit.yaml:4: queues[0].health.http: \"https://dns.example/\" is not "
       "supported by this version yet: http:// is";
-  EXPECT_EQ(CheckHere(loaded, TestMachine()).status().message(),
+  EXPECT_EQ(CheckHere(loaded, TestMachine(), {}).status().message(),
             absl::StrCat("godwit.yaml:3: uplinks[0].device: \"xdp:eth9\" is "
                          "not a device of this machine: it has no interface "
                          "eth9 but eth0, lo\n",
