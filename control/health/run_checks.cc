@@ -19,6 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "control/health/runner.h"
+#include "control/plumb/child.h"
 
 namespace godwit {
 namespace {
@@ -239,14 +240,9 @@ class Runner {
 }  // namespace
 
 int RunChecks(int fd) {
-  prctl(PR_SET_NAME, "godwit-checks");
-  // All that the daemon had open.
-  syscall(SYS_close_range, static_cast<unsigned>(fd) + 1, ~0U, 0);
   // A service manager that stops the daemon tells all its processes; this one
   // goes on until the daemon is gone.
-  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGPIPE}) {
-    signal(number, SIG_IGN);
-  }
+  IsolateChild("godwit-checks");
   Runner(fd).Run();
   return 0;
 }

@@ -2,17 +2,14 @@
 // The daemon's end.
 #include "control/health/runner.h"
 
-#include <signal.h>
-#include <spawn.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "control/plumb/child.h"
 
 namespace godwit {
 namespace {
@@ -20,32 +17,6 @@ namespace {
 constexpr auto kBetweenTries = std::chrono::seconds(1);
 // It kills what takes too long itself; when it does not, it hangs.
 constexpr auto kPatience = std::chrono::seconds(5);
-
-pid_t Spawn(const std::vector<std::string>& command, int fd, int* error) {
-  std::vector<char*> argv;
-  for (const std::string& word : command) {
-    argv.push_back(const_cast<char*>(word.c_str()));
-  }
-  argv.push_back(nullptr);
-  posix_spawn_file_actions_t files;
-  posix_spawn_file_actions_init(&files);
-  posix_spawn_file_actions_adddup2(&files, fd, kRunnerFd);
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  sigset_t none;
-  sigemptyset(&none);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  // A session of its own: what a terminal sends to the daemon is not for it.
-  posix_spawnattr_setflags(
-      &attributes,
-      static_cast<short>(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID));
-  pid_t pid = 0;
-  *error =
-      posix_spawn(&pid, argv[0], &files, &attributes, argv.data(), environ);
-  posix_spawnattr_destroy(&attributes);
-  posix_spawn_file_actions_destroy(&files);
-  return *error == 0 ? pid : 0;
-}
 
 }  // namespace
 
@@ -58,16 +29,10 @@ std::string RunnerProcess::Begin(Clock::time_point now) {
   if (pid_ != 0) return "";
   if (now < not_before_) return "the process that runs checks has ended";
   not_before_ = now + kBetweenTries;
-  std::array<int, 2> ends{};
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
-    return absl::StrCat("no socket: ", strerror(errno));
-  }
-  OwnedFd ours(ends[0]);
-  const OwnedFd theirs(ends[1]);
-  int error = 0;
-  pid_ = Spawn(command_, theirs.get(), &error);
-  if (pid_ == 0) return absl::StrCat(command_[0], ": ", strerror(error));
-  fd_ = std::move(ours);
+  auto child = StartChild(command_);
+  if (!child.ok()) return std::string(child.status().message());
+  pid_ = child->pid;
+  fd_ = std::move(child->socket);
   return "";
 }
 
@@ -75,10 +40,7 @@ std::string RunnerProcess::Begin(Clock::time_point now) {
 void RunnerProcess::End() {
   fd_ = OwnedFd(-1);
   if (pid_ == 0) return;
-  kill(pid_, SIGKILL);
-  int status = 0;
-  while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
-  }
+  EndChild(pid_);
   pid_ = 0;
 }
 

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "control/health/check.h"
+#include "control/plumb/child.h"
 #include "control/plumb/netns.h"
 
 namespace godwit {
@@ -60,7 +61,7 @@ class RunnerProcess final : public CheckRunner {
   std::vector<CheckResult> results_;
 };
 
-constexpr int kRunnerFd = 3;
+constexpr int kRunnerFd = kChildSocket;
 
 // The process itself: until the other end of `fd` is closed. The exit code.
 int RunChecks(int fd);

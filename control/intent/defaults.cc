@@ -93,6 +93,8 @@ void FillAnnounce(api::Announce& announce) {
   if (!announce.has_table()) announce.set_table(7480);
   if (!announce.has_hold()) *announce.mutable_hold() = Seconds(1);
   if (!announce.has_linger()) *announce.mutable_linger() = Seconds(5);
+  if (!announce.has_metric()) announce.set_metric(100);
+  if (!announce.has_damping()) *announce.mutable_damping() = Seconds(60);
 }
 
 void FillControl(api::Control& control) {

@@ -179,13 +179,22 @@ void CheckTimeouts(const api::Timeouts& timeouts, Findings& findings) {
   }
 }
 
-// 253-255 are the kernel's default, main and local tables.
+// 253 and 255 are the kernel's default and local tables. 254, main, is what
+// some routing daemons read alone.
 void CheckAnnounceTable(const api::Announce& announce, Findings& findings) {
   if (!announce.has_table()) return;
   const uint32_t table = announce.table();
-  if (table == 0 || (table >= 253 && table <= 255)) {
+  if (table == 0 || table == 253 || table == 255) {
     NotA(findings, "announce.table", absl::StrCat(table),
-         "a routing table of 1-4294967295 other than the kernel's own 253-255");
+         "a routing table of 1-4294967295 other than the kernel's own 253 and "
+         "255");
+  }
+}
+
+// IPv6 has no metric 0: the kernel takes it for 1024.
+void CheckAnnounceMetric(const api::Announce& announce, Findings& findings) {
+  if (announce.has_metric() && announce.metric() == 0) {
+    NotA(findings, "announce.metric", "0", "a metric of 1-4294967295");
   }
 }
 
@@ -196,6 +205,10 @@ void CheckAnnounceTimes(const api::Announce& announce, Findings& findings) {
   }
   if (announce.has_linger()) {
     CheckDuration(findings, "announce.linger", announce.linger(), 0,
+                  3600 * kSecondMs);
+  }
+  if (announce.has_damping()) {
+    CheckDuration(findings, "announce.damping", announce.damping(), 0,
                   3600 * kSecondMs);
   }
 }
@@ -258,6 +271,7 @@ void CheckEgress(const api::Config& config, Findings& findings) {
 
 void CheckDaemon(const api::Config& config, Findings& findings) {
   CheckAnnounceTable(config.announce(), findings);
+  CheckAnnounceMetric(config.announce(), findings);
   CheckAnnounceTimes(config.announce(), findings);
   CheckMetricsListen(config.metrics(), findings);
   if (config.control().has_socket()) {

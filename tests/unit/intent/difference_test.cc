@@ -83,7 +83,9 @@ TEST(DifferenceTest, NamesWhatComesAndGoes) {
               ElementsAre("queue dns0: removed", "service dns: removed",
                           "announce: added", "announce: table (none) -> 7",
                           "announce: hold (none) -> 1s",
-                          "announce: linger (none) -> 5s"));
+                          "announce: linger (none) -> 5s",
+                          "announce: metric (none) -> 100",
+                          "announce: damping (none) -> 60s"));
   EXPECT_THAT(
       Difference(other, config),
       ElementsAre("queue dns0: added {name: dns0, device: veth:dns0, hop: "
@@ -93,7 +95,9 @@ TEST(DifferenceTest, NamesWhatComesAndGoes) {
                   "tuple, originate: unicast, unmatched: reject}",
                   "announce: removed", "announce: table 7 -> (none)",
                   "announce: hold 1s -> (none)",
-                  "announce: linger 5s -> (none)"));
+                  "announce: linger 5s -> (none)",
+                  "announce: metric 100 -> (none)",
+                  "announce: damping 60s -> (none)"));
 }
 
 }  // namespace

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What the liveness of queues means for their services, and for the addresses
+// of these.
+#ifndef GODWIT_CONTROL_ANNOUNCE_SERVICE_LIFE_H_
+#define GODWIT_CONTROL_ANNOUNCE_SERVICE_LIFE_H_
+
+#include <cstddef>
+#include <map>
+#include <string>
+
+#include "control/announce/announcer.h"
+#include "control/api/godwit.pb.h"
+#include "control/compile/compiler.h"
+
+namespace godwit {
+
+using QueueLives = std::map<std::string, QueueLiveness>;
+
+struct ServiceLife {
+  size_t alive = 0;  // queues
+  size_t drained = 0;
+  std::string reason;  // of the first that is not alive
+};
+ServiceLife LifeOf(const api::Service& service, const QueueLives& queues);
+
+// An address of several services is alive while one of them is.
+AddressLives LivesOf(const api::Config& config, const QueueLives& queues);
+
+}  // namespace godwit
+
+#endif  // GODWIT_CONTROL_ANNOUNCE_SERVICE_LIFE_H_

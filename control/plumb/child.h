@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// A program as a child of this process, with a socket to talk to it.
+#ifndef GODWIT_CONTROL_PLUMB_CHILD_H_
+#define GODWIT_CONTROL_PLUMB_CHILD_H_
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "control/plumb/netns.h"
+
+namespace godwit {
+
+struct Child {
+  pid_t pid = 0;
+  OwnedFd socket{-1};  // SOCK_SEQPACKET, ours
+};
+
+// It has its end as descriptor 3, no signal blocked, and a session of its own:
+// what a terminal sends to this process is not for it. Descriptors without
+// CLOEXEC are there, too; IsolateChild closes them.
+constexpr int kChildSocket = 3;
+absl::StatusOr<Child> StartChild(const std::vector<std::string>& command);
+
+// First thing in the child: keeps nothing of its parent but the socket, and
+// does not end with it, whatever a service manager sends.
+void IsolateChild(const char* name);
+
+// Kills it and waits for its end.
+void EndChild(pid_t pid);
+
+}  // namespace godwit
+
+#endif  // GODWIT_CONTROL_PLUMB_CHILD_H_
