@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "control/announce/service_life.h"
 
+#include <algorithm>
+#include <set>
+
 #include "absl/strings/str_cat.h"
 
 namespace godwit {
@@ -38,6 +41,37 @@ AddressLives LivesOf(const api::Config& config, const QueueLives& queues) {
     }
   }
   return lives;
+}
+
+std::vector<IpAddress> AddressesOf(const api::Config& config,
+                                   const std::string& queue) {
+  // All queues in one namespace share its loopback.
+  std::set<std::string> beside = {queue};
+  for (const api::Queue& one : config.queues()) {
+    if (one.name() != queue) continue;
+    for (const api::Queue& other : config.queues()) {
+      if (!one.netns().empty() && other.netns() == one.netns()) {
+        beside.insert(other.name());
+      }
+    }
+  }
+  std::vector<IpAddress> addresses;
+  for (const api::Service& service : config.services()) {
+    const bool uses =
+        std::any_of(service.queues().begin(), service.queues().end(),
+                    [&beside](const api::QueueRef& r) {
+                      return beside.contains(r.queue());
+                    });
+    if (!uses) continue;
+    for (const std::string& text : service.addresses()) {
+      const IpAddress address = *IpAddress::Parse(text);
+      if (std::find(addresses.begin(), addresses.end(), address) ==
+          addresses.end()) {
+        addresses.push_back(address);
+      }
+    }
+  }
+  return addresses;
 }
 
 }  // namespace godwit

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What the liveness of queues means for their services, and for the addresses
-// of these.
+// Services and their queues: whose addresses a queue serves, and what the
+// liveness of queues means for services and addresses.
 #ifndef GODWIT_CONTROL_ANNOUNCE_SERVICE_LIFE_H_
 #define GODWIT_CONTROL_ANNOUNCE_SERVICE_LIFE_H_
 
 #include <cstddef>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "control/announce/announcer.h"
 #include "control/api/godwit.pb.h"
@@ -25,6 +26,10 @@ ServiceLife LifeOf(const api::Service& service, const QueueLives& queues);
 
 // An address of several services is alive while one of them is.
 AddressLives LivesOf(const api::Config& config, const QueueLives& queues);
+
+// Service addresses that a queue's namespace needs on its loopback.
+std::vector<IpAddress> AddressesOf(const api::Config& config,
+                                   const std::string& queue);
 
 }  // namespace godwit
 

@@ -44,13 +44,14 @@ std::string Idle(double seconds) { return absl::StrFormat("%.1fs", seconds); }
 
 template <typename Services>
 std::string ServiceTable(const Services& services) {
-  Table table({"SERVICE", "STATE", "ADDRESSES", "PORTS", "QUEUES", "ORIGINATE",
-               "INBOUND", "ORIGINATED"});
+  Table table({"SERVICE", "STATE", "ADDRESSES", "ANNOUNCED", "PORTS", "QUEUES",
+               "ORIGINATE", "INBOUND", "ORIGINATED"});
   for (const api::ServiceStatus& service : services) {
     std::string originate = api::Service::Originate_Name(service.originate());
     table.Add({service.name(), StateText(service.state(), service.reason()),
-               Join(service.addresses()), Join(service.ports()),
-               Join(service.queues()), absl::AsciiStrToLower(originate),
+               Join(service.addresses()), service.announced() ? "yes" : "no",
+               Join(service.ports()), Join(service.queues()),
+               absl::AsciiStrToLower(originate),
                absl::StrCat(service.inbound_flows()),
                absl::StrCat(service.originated_flows())});
   }

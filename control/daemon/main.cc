@@ -4,6 +4,8 @@
 #include <systemd/sd-daemon.h>
 
 #include <CLI/CLI.hpp>
+#include <atomic>
+#include <chrono>
 #include <fstream>
 #include <sstream>
 #include <thread>
@@ -11,6 +13,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "control/announce/owner.h"
 #include "control/api/field_text.h"
 #include "control/daemon/buffers.h"
 #include "control/daemon/watchdog.h"
@@ -199,6 +202,28 @@ int AwaitStop(const sigset_t& signals) {
   return signal_number;
 }
 
+// The first ends it; and while the node lingers, who asks once more does not
+// want to wait.
+void FollowSignals(const sigset_t& signals, const std::atomic<bool>& ended,
+                   ControlThread& control) {
+  constexpr timespec kLook{0, 50'000'000};
+  Log("stopping: ", strsignal(AwaitStop(signals)));
+  sd_notify(0, "STOPPING=1");
+  control.Stop();
+  while (!ended) {
+    const int number = sigtimedwait(&signals, nullptr, &kLook);
+    if (number == SIGTERM || number == SIGINT) control.Stop();
+  }
+}
+
+// systemd kills what takes longer than it was told.
+void TellSystemdOfLinger(std::chrono::steady_clock::duration linger) {
+  constexpr auto kRest = std::chrono::seconds(30);
+  const auto left =
+      std::chrono::duration_cast<std::chrono::microseconds>(linger + kRest);
+  sd_notify(0, absl::StrCat("EXTEND_TIMEOUT_USEC=", left.count()).c_str());
+}
+
 absl::Status Serve(const Options& options, const LoadedConfig& loaded,
                    const sigset_t& signals) {
   const api::Config config =
@@ -225,7 +250,9 @@ absl::Status Serve(const Options& options, const LoadedConfig& loaded,
                          set->get(),
                          &device_set,
                          {"/proc/self/exe", "--run-checks"},
-                         [&watchdog](auto now) { watchdog.Look(now); }});
+                         {"/proc/self/exe", "--own-routes"},
+                         [&watchdog](auto now) { watchdog.Look(now); },
+                         TellSystemdOfLinger});
   const auto begun = control.Begin(loaded);
   status = begun.status();
   if (status.ok()) status = (*set)->Start();
@@ -244,14 +271,12 @@ absl::Status Serve(const Options& options, const LoadedConfig& loaded,
     if (started.ok()) metrics = *std::move(started);
   }
   std::thread signal_thread;
+  std::atomic<bool> ended = false;
   if (status.ok()) {
     if (!server->warning().empty()) Log(server->warning());
     for (const std::string& warning : begun->warnings()) Log(warning);
-    signal_thread = std::thread([&control, &signals] {
-      Log("stopping: ", strsignal(AwaitStop(signals)));
-      sd_notify(0, "STOPPING=1");
-      control.Stop();
-    });
+    signal_thread =
+        std::thread([&] { FollowSignals(signals, ended, control); });
     Log("ready: ", workers, workers == 1 ? " worker" : " workers");
     sd_notify(0, "READY=1");
   } else {
@@ -262,6 +287,7 @@ absl::Status Serve(const Options& options, const LoadedConfig& loaded,
     if (server != nullptr) server->Shutdown();
     (*set)->Stop();
   });
+  ended = true;
   if (signal_thread.joinable()) signal_thread.join();
   return status;
 }
@@ -276,8 +302,11 @@ int Main(int argc, char** argv) {
   // Not for people: the daemon starts itself with it (control/health).
   bool run_checks = false;
   app.add_flag("--run-checks", run_checks)->group("");
+  bool own_routes = false;  // the same (control/announce)
+  app.add_flag("--own-routes", own_routes)->group("");
   CLI11_PARSE(app, argc, argv);
   if (run_checks) return RunChecks(kRunnerFd);
+  if (own_routes) return OwnRoutes(kOwnerFd);
   // Blocked here, so that every thread made later leaves them to sigwait.
   sigset_t signals;
   sigemptyset(&signals);

@@ -69,7 +69,11 @@ absl::StatusOr<std::vector<std::string>> ControlThread::CheckHere(
   Machine machine = ReadMachine();
   // Fixed at start; and from then on it is we who listen there.
   machine.why_not_listen = nullptr;
-  return godwit::CheckHere(loaded, machine, CheckInterfaces(loaded.config));
+  std::vector<Finding> taken = CheckInterfaces(loaded.config);
+  for (Finding& finding : announcing_.CheckTable(loaded.config)) {
+    taken.push_back(std::move(finding));
+  }
+  return godwit::CheckHere(loaded, machine, taken);
 }
 
 absl::StatusOr<std::vector<std::string>> ControlThread::CheckFile(
@@ -279,6 +283,7 @@ absl::StatusOr<api::ChangeReply> ControlThread::Change(
   ++generation_;
   full_ = next;
   held_ = *std::move(holds);
+  announcing_.Change(full_, liveness_, Clock::now());
   CloseUnused(next);
   api::ChangeReply reply;
   reply.set_generation(generation_);

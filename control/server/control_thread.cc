@@ -33,6 +33,8 @@ ControlThread::ControlThread(const Options& options)
     : options_(options),
       health_(std::make_unique<RunnerProcess>(options.check_command),
               [](const std::string& line) { Log(line); }),
+      announcing_(options.route_command,
+                  [](const std::string& line) { Log(line); }),
       started_(Clock::now()) {}
 
 ControlThread::~ControlThread() = default;
@@ -50,7 +52,8 @@ bool ControlThread::Post(std::function<void()> work) {
 void ControlThread::Stop() {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    stopping_ = true;
+    stopping_ = stop_asked_;
+    stop_asked_ = true;
   }
   wake_.notify_one();
 }
@@ -66,6 +69,7 @@ absl::StatusOr<api::ChangeReply> ControlThread::Begin(
   });
   if (!watch.ok()) return watch.status();
   watch_ = *std::move(watch);
+  announcing_.WithdrawStaleRoutes(loaded.config);
   auto reply = Keep(loaded, "start");
   if (!reply.ok()) return reply;
   for (const std::string& line : RemoveLeftovers(names_)) Log(line);
@@ -93,6 +97,7 @@ bool ControlThread::Step() {
   FollowKernelL4Ports();
   WatchHealth();
   EndDrains();
+  announcing_.Turn(full_, liveness_, Clock::now());
   options_.alive(Clock::now());
   return true;
 }
@@ -128,10 +133,26 @@ void ControlThread::AwaitGateways() {
   Log("gateways that do not answer yet: ", absl::StrJoin(unresolved, ", "));
 }
 
+void ControlThread::FollowStop() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (!stop_asked_) return announcing_.Begin(Clock::now());
+  }
+  if (!linger_end_) {
+    const Clock::time_point now = Clock::now();
+    linger_end_ = announcing_.Stop(full_, liveness_, now);
+    if (*linger_end_ > now) options_.lingers(*linger_end_ - now);
+  }
+  if (Clock::now() < *linger_end_) return;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  stopping_ = true;
+}
+
 void ControlThread::Run(const std::function<void()>& stop_workers) {
   ready_ = true;
-  while (Step()) {
-  }
+  do {
+    FollowStop();
+  } while (Step());
   ready_ = false;
   if (history_.trial()) {
     Log("generation ", history_.trial()->generation,
@@ -268,6 +289,7 @@ void ControlThread::UpdateLiveness(const api::Config& full) {
   }
   drains_.KeepOnly(drained);
   liveness_ = LivenessIn(full, {});
+  announcing_.SetDue();
 }
 
 std::map<std::string, QueueLiveness> ControlThread::LivenessIn(
@@ -363,37 +385,6 @@ SteeringTables ControlThread::SteeringFor(const api::Config& full) const {
   tables.egress_tcp = steered_;
   tables.egress_udp = steered_;
   return tables;
-}
-
-std::vector<IpAddress> ControlThread::AddressesOf(
-    const api::Config& full, const std::string& queue) const {
-  // All queues in one namespace share its loopback.
-  std::set<std::string> beside = {queue};
-  for (const api::Queue& one : full.queues()) {
-    if (one.name() != queue) continue;
-    for (const api::Queue& other : full.queues()) {
-      if (!one.netns().empty() && other.netns() == one.netns()) {
-        beside.insert(other.name());
-      }
-    }
-  }
-  std::vector<IpAddress> addresses;
-  for (const api::Service& service : full.services()) {
-    const bool uses =
-        std::any_of(service.queues().begin(), service.queues().end(),
-                    [&beside](const api::QueueRef& r) {
-                      return beside.contains(r.queue());
-                    });
-    if (!uses) continue;
-    for (const std::string& text : service.addresses()) {
-      const IpAddress address = *IpAddress::Parse(text);
-      if (std::find(addresses.begin(), addresses.end(), address) ==
-          addresses.end()) {
-        addresses.push_back(address);
-      }
-    }
-  }
-  return addresses;
 }
 
 }  // namespace godwit

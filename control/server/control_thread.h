@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@
 #include "absl/status/statusor.h"
 #include "bpf/loopback_return.h"
 #include "bpf/map_sync.h"
+#include "control/announce/announcing.h"
 #include "control/compile/compiler.h"
 #include "control/health/drains.h"
 #include "control/health/health.h"
@@ -42,8 +44,11 @@ class ControlThread final : public Node {
     WorkerSet* workers = nullptr;  // outlives this
     DeviceSet* devices = nullptr;
     std::vector<std::string> check_command;  // of RunnerProcess
+    std::vector<std::string> route_command;  // of RouteOwner
     // Called every few milliseconds, as long as the control thread gets there.
     std::function<void(Clock::time_point)> alive = [](Clock::time_point) {};
+    // It is to stop, but goes on for that long.
+    std::function<void(Clock::duration)> lingers = [](Clock::duration) {};
   };
   explicit ControlThread(const Options& options);
   ~ControlThread() override;
@@ -55,10 +60,12 @@ class ControlThread final : public Node {
   // resolved and queues have been checked, so that what comes next need not
   // wait. The workers run already.
   void AwaitGateways();
-  // Until Stop; then all devices are closed. The workers are stopped in
-  // between by `stop_workers`.
+  // Until Stop and what comes after it; then all devices are closed. The
+  // workers are stopped in between by `stop_workers`.
   void Run(const std::function<void()>& stop_workers);
-  void Stop();  // any thread
+  // Any thread. What is announced is withdrawn, and the node goes on for
+  // `linger`; a second call ends that.
+  void Stop();
 
   absl::StatusOr<api::StatusReply> Status(const api::StatusRequest&) override;
   absl::StatusOr<api::ServiceListReply> ServiceList(
@@ -191,8 +198,6 @@ class ControlThread final : public Node {
   // The programs of `xdp:` uplinks that are open.
   void Steer(const api::Config& next);
   SteeringTables SteeringFor(const api::Config& full) const;
-  std::vector<IpAddress> AddressesOf(const api::Config& full,
-                                     const std::string& queue) const;
 
   // What was posted, and what runs in between. False: to stop.
   bool Step();
@@ -210,6 +215,10 @@ class ControlThread final : public Node {
   // Of the queues that are open and those that are `fresh`.
   std::map<std::string, QueueLiveness> LivenessIn(const api::Config& full,
                                                   const DeviceMap& fresh) const;
+
+  // Once a turn: begins to announce when the node is ready, and ends it when it
+  // is asked to stop.
+  void FollowStop();
 
   // Reports.
   std::string WhyNotReady() const;  // empty: it is
@@ -250,6 +259,8 @@ class ControlThread final : public Node {
   QueueHealth health_;
   Drains drains_;
   std::map<std::string, QueueLiveness> liveness_;
+  Announcing announcing_;
+  std::optional<Clock::time_point> linger_end_;  // it is to stop then
   std::unique_ptr<KernelWatch> watch_;
   std::shared_ptr<const Observation> observation_;
   // What is published now; the publisher owns it, and only this thread
@@ -268,6 +279,7 @@ class ControlThread final : public Node {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::function<void()>> posted_;
+  bool stop_asked_ = false;
   bool stopping_ = false;
   bool observed_ = false;
 };

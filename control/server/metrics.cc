@@ -125,6 +125,11 @@ void AddServices(Page& page, const api::StatusReply& status) {
     page.Add(service.state() == "up" ? 1.0 : 0.0,
              {{"service", service.name()}});
   }
+  page.Gauge("godwit_service_announced",
+             "1 while all addresses of the service are routes.");
+  for (const api::ServiceStatus& service : status.services()) {
+    page.Add(service.announced() ? 1.0 : 0.0, {{"service", service.name()}});
+  }
   page.Gauge("godwit_service_flows", "Flows of a service by kind.");
   for (const api::ServiceStatus& service : status.services()) {
     page.Add(service.inbound_flows(),

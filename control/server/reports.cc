@@ -127,26 +127,12 @@ void ControlThread::Fill(const api::Service& service,
   out.set_replies(service.replies());
   out.set_originate(service.originate());
   out.set_unmatched(service.unmatched());
-  size_t alive = 0;
-  size_t drained = 0;
-  std::string reason;
-  for (const api::QueueRef& ref : service.queues()) {
-    if (ref.queue() == "kernel") {
-      ++alive;
-      continue;
-    }
-    const auto found = liveness_.find(ref.queue());
-    if (found == liveness_.end()) continue;
-    if (found->second.alive) ++alive;
-    if (found->second.drained) ++drained;
-    if (!found->second.alive && reason.empty()) {
-      reason = absl::StrCat(
-          "queue ", ref.queue(), ": ",
-          found->second.drained ? "drained" : found->second.reason);
-    }
-  }
-  out.set_state(alive > 0 ? "up" : drained > 0 ? "draining" : "down");
-  if (alive == 0) out.set_reason(reason);
+  const ServiceLife life = LifeOf(service, liveness_);
+  out.set_state(life.alive > 0 ? "up" : life.drained > 0 ? "draining" : "down");
+  if (life.alive == 0) out.set_reason(life.reason);
+  const std::string why_not = announcing_.WhyNot(full_, service, Clock::now());
+  out.set_announced(why_not.empty());
+  out.set_announced_reason(why_not);
   FlowFilter filter;
   filter.service = compiler_.ServiceNumber(service.name());
   if (const godwit::Service* known = snapshot_->ServiceOf(filter.service)) {
@@ -352,6 +338,10 @@ absl::StatusOr<api::CountersReply> ControlThread::Counters(
     auto& events = *reply.mutable_events();
     events["flows_evicted"] = options_.workers->Evicted();
     events["questions_lost"] = options_.workers->EventsLost();
+    if (announcing_.announcer()) {
+      events["routes_announced"] = announcing_.announcer()->announcements();
+      events["routes_withdrawn"] = announcing_.announcer()->withdrawals();
+    }
     for (const auto& [name, device] : uplinks_) {
       if (device->steering == nullptr) continue;
       const auto egress = device->steering->egress_counters();

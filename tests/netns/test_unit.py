@@ -111,6 +111,11 @@ def test_systemd_knows_every_word_of_the_unit(tmp_path):
   assert "WatchdogSecs" in done.stderr, "it would not have said so"
 
 
+def test_a_crash_leaves_the_owner_of_the_routes_its_time():
+  """Any other KillMode kills what is left when the daemon is gone, and the routes would stay for nobody."""
+  assert settings()["KillMode"] == ["process"]
+
+
 @pytest.mark.parametrize("kind", ["veth", "xdp"])
 def test_what_the_unit_leaves_is_enough(kind):
   """With these capabilities alone: an uplink, a queue in a namespace, the queue `kernel`, and a change to all of it."""
@@ -118,7 +123,8 @@ def test_what_the_unit_leaves_is_enough(kind):
   config = changed(standard_config(kind, ("dns0", "web0", "crawl0")),
                    lambda c: queue(c, "dns0").update(netns=inner.name),
                    lambda c: c["services"].append({"name": "root", "addresses": [pk.V4.VIPC], "ports": ["tcp/22"],
-                                                   "queues": ["kernel"]}))
+                                                   "queues": ["kernel"]}),
+                   lambda c: c.update(announce={"linger": "0s"}))
   config["services"] = [s for s in config["services"] if s["name"] != "dns"] + [
       {"name": "dns", "addresses": [pk.V4.VIP], "ports": ["udp/53"], "queues": ["dns0"]}]
   systemd = None
@@ -129,12 +135,15 @@ def test_what_the_unit_leaves_is_enough(kind):
       systemd.until("READY=1")
       assert '"ready": true' in systemd.ctl("status") and "Operation not permitted" not in systemd.log()
       systemd.ctl("service", "set", "root", f"--addresses={pk.V4.VIPD}")
+      assert '"announced": true' in systemd.ctl("service", "show", "root")
+      assert f"blackhole {pk.V4.VIPD} proto 74" in w.n.ip("route", "show", "table", 7480)
       systemd.ctl("queue", "set", "more0", "--device=veth:more0")
       systemd.ctl("config", "save")
       systemd.process.send_signal(signal.SIGTERM)
       systemd.until("STOPPING=1")
       assert systemd.process.wait(PATIENCE) == 0, systemd.log()
       assert "Operation not permitted" not in systemd.log()
+      assert not w.n.ip("route", "show", "table", 7480)
       w.restart()    # for what is looked at after every test
   finally:
     if systemd:

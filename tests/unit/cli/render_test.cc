@@ -38,7 +38,7 @@ api::StatusReply SomeStatus() {
              originated_flows: 1 }
     queues { name: "cdn0" state: "down" reason: "no peer"
              device: "vhost:/run/godwit/cdn0.sock" }
-    services { name: "dns" state: "up" addresses: "192.0.2.53"
+    services { name: "dns" announced: true state: "up" addresses: "192.0.2.53"
                addresses: "2001:db8:53::53" ports: "udp/53" ports: "tcp/53"
                queues { queue: "dns0" } queues { queue: "dns1" weight: 10 }
                inbound_flows: 4 originated_flows: 1 }
@@ -63,9 +63,9 @@ TEST(RenderTest, Status) {
       "cdn0   down (no peer)  vhost:/run/godwit/cdn0.sock  -      -          "
       "0      0        0           0\n"
       "\n"
-      "SERVICE  STATE  ADDRESSES                   PORTS          QUEUES      "
-      "  ORIGINATE  INBOUND  ORIGINATED\n"
-      "dns      up     192.0.2.53,2001:db8:53::53  udp/53,tcp/53  "
+      "SERVICE  STATE  ADDRESSES                   ANNOUNCED  PORTS          "
+      "QUEUES        ORIGINATE  INBOUND  ORIGINATED\n"
+      "dns      up     192.0.2.53,2001:db8:53::53  yes        udp/53,tcp/53  "
       "dns0,dns1:10  unicast          4           1\n"
       "\n"
       "WORKER  CPU  BUSY   FLOWS       OF\n"
@@ -135,7 +135,8 @@ TEST(RenderTest, OneThingInFull) {
             "originate         unicast\n"
             "unmatched         reject\n"
             "inbound_flows     0\n"
-            "originated_flows  0\n");
+            "originated_flows  0\n"
+            "announced         false\n");
 }
 
 TEST(RenderTest, EgressShowsDefaultsAndRoom) {
@@ -303,7 +304,9 @@ TEST(JsonTest, PrintsNestedThingsEnumsAndWeights) {
       "originate": "unicast",
       "unmatched": "reject",
       "inbound_flows": 0,
-      "originated_flows": 0
+      "originated_flows": 0,
+      "announced": false,
+      "announced_reason": ""
     }
   ]
 }

@@ -193,18 +193,9 @@ TEST(LoadTest, ChecksWhatVerbsHaveBuiltByTheSameRules) {
             "has dns0, web0, kernel");
 }
 
-TEST(LoadTest, CanRefuseWhatIsNotSupportedYet) {
-  const LoadedConfig plain = Load(kGoodFile);
-  EXPECT_THAT(RefuseNotSupportedYet(plain.config).errors, IsEmpty());
-  const LoadedConfig loaded = Load(With("announce: {}\n"));
-  EXPECT_THAT(
-      Lines(RefuseNotSupportedYet(loaded.config).errors, loaded.source),
-      ElementsAre(
-          "godwit.yaml:8: announce: is not supported by this version yet"));
-}
-
 TEST(LoadTest, KnowsWhichChecksAreNotSupportedYet) {
   LoadedConfig loaded = Load(kGoodFile);
+  EXPECT_THAT(RefuseNotSupportedYet(loaded.config).errors, IsEmpty());
   api::Queue& queue = *loaded.config.mutable_queues(0);
   queue.mutable_health()->set_tcp(53);
   queue.clear_netns();

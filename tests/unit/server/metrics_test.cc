@@ -145,6 +145,7 @@ TEST_F(MetricsTest, ShowsTheNodeItsQueuesUplinksAndServices) {
         "godwit_generation 18\n", "godwit_flows 5\n",
         "godwit_worker_busy_ratio{worker=\"1\"} 0.25\n",
         "godwit_service_up{service=\"dns\"} 0\n",
+        "godwit_service_announced{service=\"dns\"} 0\n",
         "godwit_queue_up{queue=\"dns0\"} 1\n",
         "godwit_queue_drained{queue=\"dns0\"} 1\n",
         "godwit_queue_tx_drops_total{queue=\"dns0\"} 3\n",
