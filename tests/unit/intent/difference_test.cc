@@ -88,16 +88,15 @@ TEST(DifferenceTest, NamesWhatComesAndGoes) {
                           "announce: damping (none) -> 60s"));
   EXPECT_THAT(
       Difference(other, config),
-      ElementsAre("queue dns0: added {name: dns0, device: veth:dns0, hop: "
-                  "host, drained: false}",
-                  "service dns: added {name: dns, addresses: [192.0.2.53], "
-                  "ports: [udp/53], queues: [dns0], affinity: flow, replies: "
-                  "tuple, originate: unicast, unmatched: reject}",
-                  "announce: removed", "announce: table 7 -> (none)",
-                  "announce: hold 1s -> (none)",
-                  "announce: linger 5s -> (none)",
-                  "announce: metric 100 -> (none)",
-                  "announce: damping 60s -> (none)"));
+      ElementsAre(
+          "queue dns0: added {name: dns0, device: veth:dns0, hop: "
+          "host, drained: false}",
+          "service dns: added {name: dns, addresses: [192.0.2.53], "
+          "ports: [udp/53], queues: [dns0], affinity: flow, replies: "
+          "tuple, originate: unicast, unmatched: reject}",
+          "announce: removed", "announce: table 7 -> (none)",
+          "announce: hold 1s -> (none)", "announce: linger 5s -> (none)",
+          "announce: metric 100 -> (none)", "announce: damping 60s -> (none)"));
 }
 
 }  // namespace
