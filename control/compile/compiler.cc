@@ -264,8 +264,6 @@ absl::Status Compiler::AddNat(const CompileInput& input, Snapshot& snapshot) {
   nat->timeouts.tcp_transitory = Ticks(egress.timeouts().tcp_transitory());
   nat->timeouts.udp = Ticks(egress.timeouts().udp());
   nat->timeouts.icmp = Ticks(egress.timeouts().icmp());
-  nat->direct_used =
-      !egress.direct().empty() || (nat_ != nullptr && nat_->direct_used);
   for (const std::string& prefix : egress.direct()) {
     nat->direct.push_back(Prefix::Parse(prefix)->Masked());
   }
@@ -304,6 +302,7 @@ absl::Status Compiler::AddNat(const CompileInput& input, Snapshot& snapshot) {
   }
   if (nat_ == nullptr || nat_->unicast != nat->unicast) ++plan_version_;
   nat->plan_version = plan_version_;
+  nat->Remember(nat_.get());
   nat_ = nat;
   snapshot.nat = nat;
   return absl::OkStatus();

@@ -191,15 +191,19 @@ absl::StatusOr<api::ExplainReply> ControlThread::ExplainHere(
   Meta meta;
   for (const bool opening : {false, true}) {
     meta = MakeMeta(*question, in, queue, opening);
-    unsigned owner = OwnerOf(*snapshot_, ownership, meta, 0);
-    found = options_.workers->Find(owner, meta.key);
-    if (!found->records.empty() &&
-        found->records.front().flow.kind == FlowKind::kLent) {
-      owner = found->records.front().flow.lender;
-      found = options_.workers->Find(owner, meta.key);
-    }
-    if (!found->records.empty()) {
-      return ExplainFlow(found->records.front(), owner, meta);
+    const unsigned owner = OwnerOf(*snapshot_, ownership, meta, 0);
+    const auto others = OtherOwners(*snapshot_, ownership, meta.key, owner);
+    for (unsigned worker : {owner, unsigned{others[0]}, unsigned{others[1]}}) {
+      if (worker >= ownership.workers()) continue;
+      found = options_.workers->Find(worker, meta.key);
+      if (!found->records.empty() &&
+          found->records.front().flow.kind == FlowKind::kLent) {
+        worker = found->records.front().flow.lender;
+        found = options_.workers->Find(worker, meta.key);
+      }
+      if (!found->records.empty()) {
+        return ExplainFlow(found->records.front(), worker, meta);
+      }
     }
   }
   // A source that is a service's endpoint speaks as one; others open.

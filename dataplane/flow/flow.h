@@ -52,7 +52,9 @@ struct alignas(64) Flow {
   uint8_t protocol = 0;
   FlowKind kind = FlowKind::kFree;
   TcpState tcp_state{};
-  UnicastId unicast = 0;      // originated and translated: to which
+  // Originated and translated: to which. As it is: which it has, kNoUnicast of
+  // a service's.
+  UnicastId unicast = 0;
   uint32_t deadline = 0;      // tick; moved as RFC 4787 REQ-6 says
   uint16_t epoch = 0;         // Snapshot::epoch it was judged under
   uint16_t l4_delta = 0;      // checksum change, queue to uplink side

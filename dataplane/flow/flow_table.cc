@@ -190,9 +190,7 @@ bool FlowTable::ChooseL4Port(Flow& flow, const Draft& draft) {
   const L4portResult result =
       pool.Allocate(flow.destination, first, [this, &key](uint16_t l4port) {
         key.local_l4port = l4port;
-        return index_->Find(HashOf(key), [this, &key](uint32_t value) {
-          return Matches(value, key);
-        }) != FlowIndex::kNone;
+        return IsFiled(key);
       });
   flow.external_l4port = result.l4port;
   return result.status == L4portStatus::kOk;
@@ -204,7 +202,7 @@ FlowTable::Made FlowTable::JoinBinding(Flow& flow, Flow*& lent) {
   wanted.kind = FlowKind::kBinding;
   wanted.remote = key.remote;
   wanted.remote_l4port = key.remote_l4port;
-  lent = FindLent(key, Mapping::kEndpointIndependent, flow.created);
+  lent = FindLentBinding(key, flow.created);
   if (lent != nullptr) return Made::kLent;
   const uint32_t value = index_->Find(
       HashOf(key),
@@ -227,6 +225,36 @@ FlowTable::Made FlowTable::JoinBinding(Flow& flow, Flow*& lent) {
   return Made::kYes;
 }
 
+void FlowTable::LeaveBinding(Flow& flow) {
+  Flow& binding = flows_[flow.binding];
+  flow.binding = kNoFlow;
+  if (--binding.sessions == 0) End(binding);
+}
+
+bool FlowTable::IsTaken(FlowKey key, const IpAddress& external) const {
+  key.side = kUplinkSide;
+  key.local = external;
+  return IsFiled(key);
+}
+
+// What `flow` leaves with. No two flows have the same towards one remote end,
+// or its answers would come to the one and the other.
+FlowTable::Made FlowTable::ChooseSource(Flow& flow, const NatConfig& nat,
+                                        const Draft& draft, Flow*& lent) {
+  if (flow.source_rule == SourceRule::kAsIs) {
+    return IsFiled(UplinkSideKey(flow)) ? Made::kTaken : Made::kYes;
+  }
+  if (nat.mapping == Mapping::kEndpointIndependent) {
+    const Made joined = JoinBinding(flow, lent);
+    if (joined != Made::kYes || !IsFiled(UplinkSideKey(flow))) return joined;
+    // A flow that is older than the mapping has this l4port there: another, of
+    // this worker, since one that lends would bind the endpoint anew.
+    LeaveBinding(flow);
+    return ChooseL4Port(flow, draft) ? Made::kYes : Made::kTaken;
+  }
+  return ChooseL4Port(flow, draft) ? Made::kYes : Made::kNoL4Port;
+}
+
 FlowTable::Made FlowTable::MakeOriginated(const Flow& wanted,
                                           const NatConfig& nat,
                                           const Draft& draft, Flow*& made) {
@@ -236,19 +264,14 @@ FlowTable::Made FlowTable::MakeOriginated(const Flow& wanted,
     return Made::kTableFull;
   }
   Flow flow = wanted;
-  const bool translated = flow.source_rule == SourceRule::kTranslated;
-  if (translated && nat.mapping == Mapping::kEndpointIndependent) {
-    const Made joined = JoinBinding(flow, made);
-    if (joined != Made::kYes) return joined;
-  } else if (translated) {
-    if (!ChooseL4Port(flow, draft)) return Made::kNoL4Port;
-  }
+  const Made chosen = ChooseSource(flow, nat, draft, made);
+  if (chosen != Made::kYes) return chosen;
   const FlowNumber number = Store(flow);
   if (number == kNoFlow) {
     // Leaves nothing behind (MAP-19).
     if (flow.binding != kNoFlow) {
-      if (--flows_[flow.binding].sessions == 0) End(flows_[flow.binding]);
-    } else if (translated) {
+      LeaveBinding(flow);
+    } else if (flow.source_rule == SourceRule::kTranslated) {
       PoolOf(flow.protocol).Free(flow.destination, flow.external_l4port);
     }
     return Made::kTableFull;
@@ -261,8 +284,8 @@ FlowTable::Made FlowTable::MakeOriginated(const Flow& wanted,
   return Made::kYes;
 }
 
-Flow* FlowTable::FindLent(FlowKey key, Mapping mapping, uint32_t now) {
-  if (mapping == Mapping::kEndpointIndependent) key = BindingKey(key);
+Flow* FlowTable::FindLentBinding(FlowKey key, uint32_t now) {
+  key = BindingKey(key);
   const uint32_t value = index_->Find(
       HashOf(key),
       [this, &key](uint32_t found) { return Matches(found, key); });
@@ -287,7 +310,7 @@ Flow* FlowTable::MakeLent(const Flow& flow, Mapping mapping, unsigned lender) {
 
 void FlowTable::End(Flow& flow) {
   if (flow.kind == FlowKind::kFree) return;
-  const Flow ended = flow;
+  Flow ended = flow;
   Forget(NumberOf(flow));
   if (ended.kind == FlowKind::kLent) return;
   if (ended.kind == FlowKind::kInbound) {
@@ -303,12 +326,16 @@ void FlowTable::End(Flow& flow) {
   if (ended.queue < queue_use_.size()) {
     queue_use_[ended.queue].mappings.fetch_sub(1, std::memory_order_relaxed);
   }
-  if (ended.binding != kNoFlow) {
-    Flow& binding = flows_[ended.binding];
-    if (--binding.sessions == 0) End(binding);
-  } else if (ended.source_rule == SourceRule::kTranslated) {
-    PoolOf(ended.protocol).Free(ended.destination, ended.external_l4port);
+  L4portPool& pool = PoolOf(ended.protocol);
+  const bool translated = ended.source_rule == SourceRule::kTranslated;
+  if (translated && ended.binding == kNoFlow) {
+    pool.Free(ended.destination, ended.external_l4port);
+    return;
   }
+  if (pool.dense_destinations() != 0) {
+    pool.Unlearn(DestinationOf(UplinkSideKey(ended)), ended.external_l4port);
+  }
+  if (ended.binding != kNoFlow) LeaveBinding(ended);
 }
 
 uint32_t FlowTable::Expire(uint32_t now, uint32_t budget) {

@@ -83,8 +83,9 @@ class FlowTable {
     return value == FlowIndex::kNone ? nullptr : LiveFlow(value, now);
   }
 
-  // kLent: endpoint-independent, and another worker has the binding.
-  enum class Made { kYes, kTableFull, kNoL4Port, kLent };
+  // kLent: endpoint-independent, and another worker has the binding. kTaken:
+  // what comes back would come to another flow, and there is no choice.
+  enum class Made { kYes, kTableFull, kNoL4Port, kTaken, kLent };
 
   // For a burst of new flows: the memory that making them waits for is sent
   // for in advance. `ahead`: how many are made before it.
@@ -113,9 +114,14 @@ class FlowTable {
   Made MakeOriginated(const Flow& flow, const NatConfig& nat,
                       const Draft& draft, Flow*& made);
 
-  // The entry that says which other worker has the flow of a queue's side
-  // `key`, or its binding; nullptr: none does.
-  Flow* FindLent(FlowKey key, Mapping mapping, uint32_t now);
+  // Whether what is sent back to the sender of a queue's side `key`, its source
+  // being `external`, would meet a flow here.
+  bool IsTaken(FlowKey key, const IpAddress& external) const;
+
+  // The entry that says which other worker has the binding of a queue's side
+  // `key`; nullptr: none does. (One that says so of a flow is found by its
+  // key.)
+  Flow* FindLentBinding(FlowKey key, uint32_t now);
   // Notes that `lender` has `flow`, or its binding. Its deadline must be set.
   // nullptr: there is no room.
   Flow* MakeLent(const Flow& flow, Mapping mapping, unsigned lender);
@@ -189,6 +195,14 @@ class FlowTable {
   bool EvictUnanswered();
   bool ChooseL4Port(Flow& flow, const Draft& draft);
   Made JoinBinding(Flow& flow, Flow*& lent);
+  void LeaveBinding(Flow& flow);
+  Made ChooseSource(Flow& flow, const NatConfig& nat, const Draft& draft,
+                    Flow*& lent);
+  bool IsFiled(const FlowKey& key) const {
+    return index_->Find(HashOf(key), [this, &key](uint32_t value) {
+      return Matches(value, key);
+    }) != FlowIndex::kNone;
+  }
   uint64_t DestinationOf(FlowKey uplink_side) const;
   L4portPool& PoolOf(uint8_t protocol);
 

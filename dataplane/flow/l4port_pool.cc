@@ -130,6 +130,14 @@ void L4portPool::Free(uint64_t destination, uint16_t l4port) {
   if (of.live < layout_.dense_until || dense_[dense].taken == 0) Release(dense);
 }
 
+void L4portPool::Unlearn(uint64_t destination, uint16_t l4port) {
+  if (ClassOf(destination).dense == 0) return;
+  const uint32_t dense = FindDense(destination);
+  const uint32_t index = block_.IndexOf(l4port);
+  if (dense == kNone || index == L4portBlock::kNotInBlock) return;
+  Unmark(dense, index);
+}
+
 L4portPool::Candidate L4portPool::Draw(uint64_t destination) {
   if (block_.size() == 0) return {kNone, 0};
   uint32_t dense = kNone;

@@ -144,6 +144,10 @@ class L4portPool {
   // is no longer in the block (SetBlock) is right here too.
   void Free(uint64_t destination, uint16_t l4port);
 
+  // What is_used() may have said yes to, though it was not of this pool, has
+  // ended: a session, or a flow that left as it was.
+  void Unlearn(uint64_t destination, uint16_t l4port);
+
   // From here on only l4ports of `block` are given out; flows on others live
   // on. Takes some ns for each l4port known to be taken.
   void SetBlock(std::span<const uint16_t> block);

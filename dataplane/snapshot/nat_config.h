@@ -18,6 +18,7 @@ namespace godwit {
 // while the process lives.
 using UnicastId = uint8_t;
 inline constexpr size_t kMaxUnicast = 64;
+inline constexpr UnicastId kNoUnicast = UINT8_MAX;
 
 // What a queue's own outbound traffic may be.
 enum class Originate : uint8_t { kUnicast, kVip, kDeny };
@@ -127,16 +128,59 @@ struct NatConfig {
   // By UnicastId; an unspecified address is no longer in use.
   std::vector<IpAddress> unicast;
   std::vector<Prefix> direct;  // destinations that are never translated
-  bool direct_used = false;    // there are such, or have been
   L4PortPlan l4ports;
   L4PortPlan icmp_ids;
   uint32_t plan_version = 0;  // moves when a plan does
+
+  // What is, or has been since the start: flows were made by it, and may live
+  // where nothing of today would look for them (stage/seek.h).
+  bool direct_used = false;
+  bool per_destination_used = false;
+  bool endpoint_independent_used = false;
+  bool plan_moved = false;  // l4ports or unicast addresses came or went
+  std::vector<IpAddress> former_unicast;
+
+  // Notes the above. `before` is what this one follows, or nullptr; all else
+  // is as it will be published.
+  void Remember(const NatConfig* before) {
+    direct_used = !direct.empty();
+    per_destination_used = mapping == Mapping::kPerDestination;
+    endpoint_independent_used = mapping == Mapping::kEndpointIndependent;
+    if (before == nullptr) return;
+    direct_used |= before->direct_used;
+    per_destination_used |= before->per_destination_used;
+    endpoint_independent_used |= before->endpoint_independent_used;
+    plan_moved = before->plan_moved || before->unicast != unicast ||
+                 before->l4ports != l4ports || before->icmp_ids != icmp_ids;
+    former_unicast.clear();
+    for (const auto* list : {&before->former_unicast, &before->unicast}) {
+      for (const IpAddress& address : *list) {
+        if (address.IsUnspecified() || HasHad(address)) continue;
+        former_unicast.push_back(address);
+      }
+    }
+  }
+  // Whether a flow may be at another worker than the one of today's rules. An
+  // endpoint-independent mapping has an owner, and a reply another.
+  bool MayHaveMoved() const { return plan_moved || endpoint_independent_used; }
 
   bool IsUnicast(const IpAddress& address) const {
     for (const IpAddress& own : unicast) {
       if (own == address && !own.IsUnspecified()) return true;
     }
     return false;
+  }
+  // kNoUnicast if it is none.
+  UnicastId IdOf(const IpAddress& address) const {
+    const auto at = std::find(unicast.begin(), unicast.end(), address);
+    return at == unicast.end() ? kNoUnicast
+                               : static_cast<UnicastId>(at - unicast.begin());
+  }
+  // A unicast address, now or earlier.
+  bool HasHad(const IpAddress& address) const {
+    return IsUnicast(address) ||
+           std::find(former_unicast.begin(), former_unicast.end(), address) !=
+               former_unicast.end();
   }
   const L4PortPlan& PlanOf(uint8_t protocol) const {
     return IsIcmp(protocol) ? icmp_ids : l4ports;

@@ -33,6 +33,8 @@ enum class Route : uint8_t {
   kLoop,       // translated, and its destination is a service of this node
   kLoopReply,  // a service's answer to a flow of this node
   kTransmit,   // handed over as a finished frame: the txq is ours
+  kHome,       // nobody else has its flow (seek.h)
+  kSought,     // shown to a worker that may have its flow
   kBorrow,     // looks for a worker with an l4port left (lend.h)
   kBorrowed,   // to the worker that has its flow, though it does not own it
   kLent,       // back at its owner: PacketTag::since is who has the flow
@@ -48,7 +50,8 @@ struct PacketTag {
   DeviceId device = kNoDevice;  // received from; kTransmit: sent to
   Route route = Route::kReceived;
   Verdict verdict = Verdict::kUndecided;  // kTransmit: what it counts as
-  uint32_t since = 0;  // tick it began to wait; kLent: the lender
+  // Tick it began to wait. kLent: the lender. kSought: its way (seek.cc).
+  uint32_t since = 0;
   // Of a fragment: what its first says, once that is known (fragments.h).
   uint16_t source_l4port = 0;
   uint16_t destination_l4port = 0;

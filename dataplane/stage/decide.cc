@@ -152,18 +152,6 @@ Verdict Untranslatable(const Meta& meta) {
   }
 }
 
-// A service address of one of the queue's own services.
-bool IsOwnService(const Snapshot& snapshot, const IpAddress& address,
-                  QueueId queue) {
-  const ServiceAddress* at = snapshot.service_table.FindAddress(address);
-  if (at == nullptr) return false;
-  for (const ServiceId id : at->services) {
-    const Service* service = snapshot.ServiceOf(id);
-    if (service != nullptr && Has(*service, queue)) return true;
-  }
-  return false;
-}
-
 // Found to be no reply already.
 bool IsOriginated(Route route) {
   return route == Route::kOriginate || IsBorrowing(route);
@@ -243,22 +231,70 @@ Decision Decide(const Snapshot& snapshot, const Meta& meta) {
                                       : DecideFromQueue(snapshot, meta);
 }
 
-unsigned OwnerOfOriginated(const NatConfig& nat, const Ownership& ownership,
+bool IsOwnService(const Snapshot& snapshot, const IpAddress& address,
+                  QueueId queue) {
+  const ServiceAddress* at = snapshot.service_table.FindAddress(address);
+  if (at == nullptr) return false;
+  for (const ServiceId id : at->services) {
+    const Service* service = snapshot.ServiceOf(id);
+    if (service != nullptr && Has(*service, queue)) return true;
+  }
+  return false;
+}
+
+unsigned OwnerOfOriginated(const Snapshot& snapshot, const Ownership& ownership,
                            const FlowKey& key) {
+  const NatConfig& nat = *snapshot.nat;
   if (nat.IsUnicast(key.local)) {
     const uint8_t owner = nat.PlanOf(key.protocol).Owner(key.local_l4port);
     if (owner != L4PortPlan::kNobody) return owner;
     if (nat.IsDirect(key.remote)) return ownership.OfTuple(key);
   }
-  return nat.mapping == Mapping::kEndpointIndependent
-             ? ownership.OfInternalEndpoint(key)
-             : ownership.OfTuple(key);
+  if (nat.mapping == Mapping::kPerDestination) return ownership.OfTuple(key);
+  const ServiceQueue* queue = snapshot.Queue(key.side);
+  const bool as_it_is =
+      queue != nullptr && queue->originate == Originate::kVip &&
+      snapshot.service_table.FindAddress(key.remote) == nullptr;
+  return as_it_is ? ownership.OfTuple(key) : ownership.OfInternalEndpoint(key);
+}
+
+std::array<uint8_t, 2> OtherOwners(const Snapshot& snapshot,
+                                   const Ownership& ownership,
+                                   const FlowKey& key, unsigned owner) {
+  const NatConfig& nat = *snapshot.nat;
+  std::array<uint8_t, 2> others = {L4PortPlan::kNobody, L4PortPlan::kNobody};
+  const auto add = [owner, &others](unsigned worker) {
+    if (worker == owner || worker == others[0]) return;
+    others[others[0] == L4PortPlan::kNobody ? 0 : 1] =
+        static_cast<uint8_t>(worker);
+  };
+  const bool of_service =
+      snapshot.service_table.FindAddress(key.local) != nullptr;
+  const bool own = nat.HasHad(key.local);
+  const uint8_t by_plan = own ? nat.PlanOf(key.protocol).Owner(key.local_l4port)
+                              : L4PortPlan::kNobody;
+  const bool planned = by_plan != L4PortPlan::kNobody;
+  if (key.side == kUplinkSide) {
+    // What left as it is, before its l4port was one of the plan.
+    const bool moved = planned && nat.direct_used && nat.plan_moved;
+    if (moved && !of_service) add(ownership.OfTuple(key));
+    return others;
+  }
+  if (planned) add(by_plan);
+  if (planned && !nat.plan_moved) return others;  // it always was
+  if (nat.per_destination_used || of_service || (own && nat.direct_used)) {
+    add(ownership.OfTuple(key));
+  }
+  if (nat.endpoint_independent_used) add(ownership.OfInternalEndpoint(key));
+  return others;
 }
 
 unsigned OwnerOf(const Snapshot& snapshot, const Ownership& ownership,
                  const Meta& meta, unsigned self) {
   const FlowKey& key = meta.key;
   const NatConfig& nat = *snapshot.nat;
+  if (meta.route == Route::kSought) [[unlikely]]
+    return self;
   if (key.side == kUplinkSide) {
     if (snapshot.service_table.FindAddress(key.local) != nullptr) {
       return ownership.OfTuple(key);
@@ -273,7 +309,7 @@ unsigned OwnerOf(const Snapshot& snapshot, const Ownership& ownership,
   const bool inbound =
       !IsOriginated(meta.route) && IsReply(snapshot, meta, service);
   return inbound ? ownership.OfTuple(key)
-                 : OwnerOfOriginated(nat, ownership, key);
+                 : OwnerOfOriginated(snapshot, ownership, key);
 }
 
 QueueId ChooseQueue(const Service& service, uint64_t hash,

@@ -4,6 +4,8 @@
 #ifndef GODWIT_DATAPLANE_STAGE_DECIDE_H_
 #define GODWIT_DATAPLANE_STAGE_DECIDE_H_
 
+#include <array>
+
 #include "dataplane/flow/owner.h"
 #include "dataplane/net/headers.h"
 #include "dataplane/snapshot/snapshot.h"
@@ -52,9 +54,16 @@ Decision Decide(const Snapshot& snapshot, const Meta& meta);
 
 // The worker that owns what the queue side's `key` originates. What has a
 // unicast address already may leave as it is (`egress.direct`), and then comes
-// back to its own l4port: it goes by the plan, whatever `direct` says now.
-unsigned OwnerOfOriginated(const NatConfig& nat, const Ownership& ownership,
+// back to its own l4port: it goes by the plan, whatever `direct` says now. What
+// leaves from a service address (`vip`) comes back as an inbound flow does.
+unsigned OwnerOfOriginated(const Snapshot& snapshot, const Ownership& ownership,
                            const FlowKey& key);
+
+// The workers besides `owner`, which OwnerOf says, that may have the flow of
+// `key` since the rules were others; L4PortPlan::kNobody behind the last.
+std::array<uint8_t, 2> OtherOwners(const Snapshot& snapshot,
+                                   const Ownership& ownership,
+                                   const FlowKey& key, unsigned owner);
 
 // The worker that owns the packet's flow, `self` if that does not matter.
 unsigned OwnerOf(const Snapshot& snapshot, const Ownership& ownership,
@@ -63,6 +72,10 @@ unsigned OwnerOf(const Snapshot& snapshot, const Ownership& ownership,
 // The queue that a flow without an entry goes to: hash and membership alone.
 QueueId ChooseQueue(const Service& service, uint64_t hash,
                     uint64_t client_hash);
+
+// Whether `address` is a service address of one of the queue's own services.
+bool IsOwnService(const Snapshot& snapshot, const IpAddress& address,
+                  QueueId queue);
 
 // The unicast address that an originator keeps (RFC 4787 REQ-2): by its
 // internal address. False if there is none of the family.

@@ -84,8 +84,9 @@ void DecideByFlow(const Snapshot& snapshot, Meta& meta) {
   }
 }
 
-bool IsLent(const Meta& meta) {
-  return meta.flow->kind == FlowKind::kLent || IsBorrowing(meta.route);
+// It is with another worker, or the packet has been to one.
+bool MayBeElsewhere(const Meta& meta) {
+  return meta.flow->kind == FlowKind::kLent || meta.route >= Route::kHome;
 }
 
 // UseFlow, where it runs for every packet; not of a lent flow.
@@ -94,7 +95,8 @@ bool IsLent(const Meta& meta) {
   Flow& flow = *meta.flow;
   // Both ends are in this node: nothing of it ever comes from a wire (ANY-16).
   if (flow.to_uplink == kLoopAdjacency && meta.side == Side::kUplink &&
-      meta.route == Route::kReceived) [[unlikely]] {
+      meta.route != Route::kLoop && meta.route != Route::kLoopReply)
+      [[unlikely]] {
     meta.verdict = Verdict::kDropSpoofOwnSource;
     return;
   }
@@ -121,7 +123,7 @@ bool IsLent(const Meta& meta) {
 
 void UseFlow(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
              Meta& meta) {
-  if (IsLent(meta) &&
+  if (MayBeElsewhere(meta) &&
       (FollowLent(snapshot, context, mbuf, meta) || meta.flow == nullptr)) {
     return;
   }
@@ -142,13 +144,15 @@ bool JudgeAgain(const Snapshot& snapshot, FlowTable& flows, Flow& flow) {
     // The same queue while it lives: one that is dead keeps nothing.
     holds = holds && member && queue->reachable;
   } else if (holds) {
+    // Of a flow between two queues the far end is a service's, too.
     const bool loop = flow.to_uplink == kLoopAdjacency;
-    holds = loop || queue->originate != Originate::kDeny;
-    if (flow.source_rule == SourceRule::kTranslated) {
+    holds = loop ? snapshot.service_table.FindAddress(flow.remote) != nullptr
+                 : queue->originate != Originate::kDeny;
+    if (flow.unicast == kNoUnicast) {
+      holds = holds && IsOwnService(snapshot, flow.local, flow.queue);
+    } else {
       holds = holds && flow.unicast < snapshot.nat->unicast.size() &&
               !snapshot.nat->unicast[flow.unicast].IsUnspecified();
-    } else {
-      holds = holds && snapshot.IsOwnAddress(flow.local);
     }
   }
   if (!holds) {
@@ -170,6 +174,8 @@ void SteerToOwner(const Snapshot& snapshot, Context& context, Burst& burst) {
     const unsigned owner =
         OwnerOf(snapshot, *context.ownership, meta, context.worker);
     if (owner == context.worker) continue;
+    // Another home than when it left for others: from the beginning there.
+    if (meta.route == Route::kHome) meta.route = Route::kReceived;
     Tag(burst.mbuf[i], meta);
     HandOver(burst.mbuf[i], owner, context);
     meta.verdict = Verdict::kHandedOver;
@@ -189,7 +195,7 @@ void FindFlow(const Snapshot& snapshot, Context& context, Burst& burst) {
       meta.flow = nullptr;
       continue;
     }
-    if (IsLent(meta)) [[unlikely]] {
+    if (MayBeElsewhere(meta)) [[unlikely]] {
       UseFlow(snapshot, context, burst.mbuf[i], meta);
       continue;
     }

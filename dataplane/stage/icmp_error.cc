@@ -8,6 +8,7 @@
 #include "dataplane/stage/decide.h"
 #include "dataplane/stage/find_flow.h"
 #include "dataplane/stage/lend.h"
+#include "dataplane/stage/seek.h"
 #include "dataplane/stage/tx.h"
 
 namespace godwit {
@@ -297,6 +298,44 @@ void FromOriginatorOrService(const Snapshot& snapshot, rte_mbuf* mbuf,
   Translate(mbuf, meta, quote, change);
 }
 
+// The flow that `meta.key` names, if there is one. False: the error has gone to
+// the worker that may have it.
+bool FindQuoted(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
+                Meta& meta) {
+  const unsigned owner =
+      OwnerOf(snapshot, *context.ownership, meta, context.worker);
+  if (owner != context.worker) {
+    if (meta.route == Route::kHome) meta.route = Route::kReceived;
+    Tag(mbuf, meta);
+    HandOver(mbuf, owner, context);
+    meta.verdict = Verdict::kHandedOver;
+    return false;
+  }
+  meta.hash = context.flows->HashOf(meta.key);
+  meta.flow = context.flows->Find(meta.hash, meta.key, context.now);
+  if (meta.flow != nullptr && meta.flow->epoch != snapshot.epoch &&
+      !JudgeAgain(snapshot, *context.flows, *meta.flow)) {
+    meta.flow = nullptr;
+  }
+  const bool here = meta.flow != nullptr && meta.flow->kind != FlowKind::kLent;
+  if (!here && Seek(snapshot, context, mbuf, meta)) return false;
+  if (meta.route == Route::kSought) meta.route = Route::kReceived;
+  // Sent here by an entry, it does not go on by another (lend.h).
+  const bool sent_here = meta.route == Route::kBorrowed;
+  if (meta.key.side != kUplinkSide && meta.flow == nullptr && !sent_here &&
+      snapshot.nat->mapping == Mapping::kEndpointIndependent) {
+    meta.flow = context.flows->FindLentBinding(meta.key, context.now);
+  }
+  if (meta.flow != nullptr && meta.flow->kind == FlowKind::kLent) {
+    if (!sent_here) {
+      SendToLender(snapshot, context, mbuf, *meta.flow, meta);
+      return false;
+    }
+    meta.flow = nullptr;
+  }
+  return true;
+}
+
 }  // namespace
 
 void HandleIcmpError(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
@@ -329,33 +368,7 @@ void HandleIcmpError(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
   }
   const FlowKey outer = meta.key;
   meta.key = QuotedFlow(meta, quote);
-  const unsigned owner =
-      OwnerOf(snapshot, *context.ownership, meta, context.worker);
-  if (owner != context.worker) {
-    Tag(mbuf, meta);
-    HandOver(mbuf, owner, context);
-    meta.verdict = Verdict::kHandedOver;
-    return;
-  }
-  meta.hash = context.flows->HashOf(meta.key);
-  meta.flow = context.flows->Find(meta.hash, meta.key, context.now);
-  if (meta.flow != nullptr && meta.flow->epoch != snapshot.epoch &&
-      !JudgeAgain(snapshot, *context.flows, *meta.flow)) {
-    meta.flow = nullptr;
-  }
-  // Sent here by an entry, it does not go on by another (lend.h).
-  const bool sent_here = meta.route == Route::kBorrowed;
-  if (!from_uplink && meta.flow == nullptr && !sent_here) {
-    meta.flow =
-        context.flows->FindLent(meta.key, snapshot.nat->mapping, context.now);
-  }
-  if (meta.flow != nullptr && meta.flow->kind == FlowKind::kLent) {
-    if (!sent_here) {
-      SendToLender(snapshot, context, mbuf, *meta.flow, meta);
-      return;
-    }
-    meta.flow = nullptr;
-  }
+  if (!FindQuoted(snapshot, context, mbuf, meta)) return;
   const bool live_ptb = IsPacketTooBig(meta.view) && meta.flow != nullptr;
   if (!live_ptb && !QuotedHeaderHolds(mbuf, quote)) {
     meta.verdict = Verdict::kDropIcmpInnerCsum;

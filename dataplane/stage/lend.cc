@@ -5,6 +5,7 @@
 
 #include "dataplane/net/headers.h"
 #include "dataplane/stage/decide.h"
+#include "dataplane/stage/seek.h"
 #include "dataplane/stage/tx.h"
 
 namespace godwit {
@@ -25,14 +26,9 @@ uint32_t LongestTimeout(const FlowTimeouts& timeouts, uint8_t protocol) {
   }
 }
 
-uint32_t DeadlineOf(const Snapshot& snapshot, uint32_t now, const Flow& lent) {
-  return now + kMarginTicks +
-         LongestTimeout(snapshot.nat->timeouts, lent.protocol);
-}
-
 unsigned OwnerByRule(const Snapshot& snapshot, const Context& context,
                      const FlowKey& key) {
-  return OwnerOfOriginated(*snapshot.nat, *context.ownership, key);
+  return OwnerOfOriginated(snapshot, *context.ownership, key);
 }
 
 void Give(rte_mbuf* mbuf, Route route, unsigned to, Context& context,
@@ -46,9 +42,14 @@ void Give(rte_mbuf* mbuf, Route route, unsigned to, Context& context,
 
 }  // namespace
 
+void KeepLent(const Snapshot& snapshot, const Context& context, Flow& lent) {
+  lent.deadline = context.now + kMarginTicks +
+                  LongestTimeout(snapshot.nat->timeouts, lent.protocol);
+}
+
 void SendToLender(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
                   Flow& lent, Meta& meta) {
-  lent.deadline = DeadlineOf(snapshot, context.now, lent);
+  KeepLent(snapshot, context, lent);
   if (meta.route == Route::kLent) {
     lent.lender = static_cast<uint8_t>(TagOf(mbuf).since);
   }
@@ -57,14 +58,26 @@ void SendToLender(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
 
 bool FollowLent(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
                 Meta& meta) {
+  const bool sought = meta.route == Route::kSought;
+  const bool home = meta.route == Route::kHome;
   if (meta.flow->kind != FlowKind::kLent) {
+    if (sought || home) meta.route = Route::kReceived;  // found
     return meta.route == Route::kBorrow && Lend(snapshot, context, mbuf, meta);
   }
+  if (sought) return Seek(snapshot, context, mbuf, meta);
   if (meta.route == Route::kBorrow || meta.route == Route::kBorrowed) {
     context.flows->End(*meta.flow);
     meta.flow = nullptr;
     meta.route = Route::kOriginate;
     return false;
+  }
+  if (!IsOfMapping(*meta.flow, snapshot.nat->mapping)) {
+    if (home) {
+      context.flows->End(*meta.flow);
+      meta.flow = nullptr;
+      return false;
+    }
+    if (Seek(snapshot, context, mbuf, meta)) return true;
   }
   SendToLender(snapshot, context, mbuf, *meta.flow, meta);
   return true;

@@ -18,7 +18,8 @@
 // for a packet that may begin one, or sends it on its round; home, where the
 // entry is found, begins anew. A lender that has such an entry itself was the
 // owner under another mapping, and begins anew too: what was sent by one entry
-// never goes on by another.
+// never goes on by another. An entry of a mapping no longer in force is asked
+// (seek.h), but nothing new is made by it.
 #ifndef GODWIT_DATAPLANE_STAGE_LEND_H_
 #define GODWIT_DATAPLANE_STAGE_LEND_H_
 
@@ -34,6 +35,14 @@ namespace godwit {
 // goes on here; with `meta.flow` as it was, or none, if that has ended.
 bool FollowLent(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
                 Meta& meta);
+
+// Whether `lent` says of a binding, or of a flow, what `mapping` does.
+inline bool IsOfMapping(const Flow& lent, Mapping mapping) {
+  return lent.remote.IsZero() == (mapping == Mapping::kEndpointIndependent);
+}
+
+// A packet is about to go by `lent`: the entry outlives what it names.
+void KeepLent(const Snapshot& snapshot, const Context& context, Flow& lent);
 
 // To the worker that has the flow, by `lent` (FlowKind::kLent).
 void SendToLender(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,

@@ -9,6 +9,7 @@
 #include "dataplane/stage/icmp_error.h"
 #include "dataplane/stage/lend.h"
 #include "dataplane/stage/next_hop.h"
+#include "dataplane/stage/seek.h"
 #include "dataplane/stage/tx.h"
 
 namespace godwit {
@@ -89,6 +90,8 @@ void Reply(const Snapshot& snapshot, Context& context, const Decision& decision,
   flow.answered = true;
   flow.deadline = context.now + TimeoutOf(snapshot.nat->timeouts, flow);
   if (decision.local) flow.to_uplink = kLoopAdjacency;
+  // The client is another queue's already, and stays so.
+  if (context.flows->IsTaken(meta.key, meta.key.local)) return;
   context.flows->MakeInbound(flow, meta.flow);
 }
 
@@ -119,7 +122,12 @@ Verdict CheckLimits(const ServiceQueue& queue, QueueUse& use, uint32_t now) {
 
 void Exhausted(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
                Meta& meta, UnicastId unicast, FlowTable::Made made) {
-  const bool l4ports = made == FlowTable::Made::kNoL4Port;
+  if (unicast == kNoUnicast && made == FlowTable::Made::kTaken) {
+    meta.verdict = Verdict::kDropNatVipSource;  // it is another flow's
+    Tell(snapshot, context, mbuf, meta, ErrorKind::kProhibited);
+    return;
+  }
+  const bool l4ports = made != FlowTable::Made::kTableFull;
   meta.verdict = l4ports ? Verdict::kDropNatNoPort : Verdict::kDropTableFull;
   if (l4ports) ++context.counters->counts.no_l4port[unicast];
   Tell(snapshot, context, mbuf, meta, ErrorKind::kNoResources);
@@ -167,8 +175,11 @@ void Originate(const Snapshot& snapshot, Context& context,
                                                        : SourceRule::kAsIs;
   if (decision.local) flow.to_uplink = kLoopAdjacency;
   if (meta.side == Side::kKernel) flow.uplink = snapshot.devices[meta.in].peer;
+  flow.unicast = kNoUnicast;
   if (decision.plan == Plan::kOriginate) {
     ChooseUnicast(nat, flow.local, flow.unicast);
+  } else if (decision.plan == Plan::kPassDirect) {
+    flow.unicast = nat.IdOf(flow.local);
   }
   using Made = FlowTable::Made;
   FlowTable& flows = *context.flows;
@@ -216,29 +227,14 @@ void Reject(Context& context, const Decision& decision, rte_mbuf* mbuf,
   SendIcmpError(mbuf, meta, kind, meta.key.local, 0, context);
 }
 
-// A packet that looked like a reply to its tuple's owner, and is none: with
-// endpoint-independent mapping its owner may be another worker.
-bool GoesToOriginatedOwner(const Snapshot& snapshot, Context& context,
-                           rte_mbuf* mbuf, Meta& meta) {
-  if (context.ownership->workers() == 1 || meta.route != Route::kReceived ||
-      snapshot.nat->mapping == Mapping::kPerDestination || !meta.lookup) {
-    return false;
-  }
-  const unsigned owner =
-      OwnerOfOriginated(*snapshot.nat, *context.ownership, meta.key);
-  if (owner == context.worker) return false;
-  Tag(mbuf, meta).route = Route::kOriginate;
-  HandOver(mbuf, owner, context);
-  meta.verdict = Verdict::kHandedOver;
-  return true;
-}
-
 // A later fragment opens nothing, but the binding of its first may be lent.
 void FollowLentBinding(const Snapshot& snapshot, Context& context,
                        rte_mbuf* mbuf, Meta& meta) {
-  if (meta.route == Route::kBorrowed) return;
-  Flow* lent =
-      context.flows->FindLent(meta.key, snapshot.nat->mapping, context.now);
+  if (meta.route == Route::kBorrowed ||
+      snapshot.nat->mapping == Mapping::kPerDestination) {
+    return;
+  }
+  Flow* lent = context.flows->FindLentBinding(meta.key, context.now);
   if (lent != nullptr) SendToLender(snapshot, context, mbuf, *lent, meta);
 }
 
@@ -279,9 +275,7 @@ void Carry(const Snapshot& snapshot, Context& context,
     case Plan::kOriginate:
     case Plan::kOriginateVip:
     case Plan::kPassDirect:
-      if (!GoesToOriginatedOwner(snapshot, context, mbuf, meta)) {
-        Originate(snapshot, context, decision, draft, mbuf, meta);
-      }
+      Originate(snapshot, context, decision, draft, mbuf, meta);
       break;
   }
 }
@@ -319,6 +313,11 @@ void DraftFlows(const Snapshot& snapshot, Context& context, const Burst& burst,
   }
 }
 
+// One that is sought may come to a worker whose snapshot is still the old one.
+bool MayBeSought(bool seeks, const Meta& meta) {
+  return (seeks || meta.route == Route::kSought) && meta.lookup;
+}
+
 }  // namespace
 
 void SetDeltas(const IpAddress& external, Flow& flow) {
@@ -339,6 +338,8 @@ void SetDeltas(const IpAddress& external, Flow& flow) {
 void MakeFlow(const Snapshot& snapshot, Context& context, Burst& burst) {
   Drafts drafts;
   bool drafted = false;
+  const bool seeks =
+      context.ownership->workers() > 1 && snapshot.nat->MayHaveMoved();
   for (uint16_t i = 0; i < burst.count; ++i) {
     Meta& meta = burst.meta[i];
     rte_mbuf* mbuf = burst.mbuf[i];
@@ -356,7 +357,8 @@ void MakeFlow(const Snapshot& snapshot, Context& context, Burst& burst) {
         if (meta.view.HasL4() &&
             IsIcmpError(meta.view.protocol, meta.view.l4_flags)) {
           HandleIcmpError(snapshot, context, mbuf, meta);
-        } else {
+        } else if (!MayBeSought(seeks, meta) ||
+                   !Seek(snapshot, context, mbuf, meta)) {
           Carry(snapshot, context, drafts[i], mbuf, meta);
         }
       }

@@ -220,8 +220,8 @@ void Worker::Obey(const Snapshot& snapshot) {
   if (command->kind == Command::Kind::kFind) {
     const FlowKey& key = command->key;
     const Flow* flow = flows.Find(flows.HashOf(key), key, context_.now);
-    if (flow == nullptr) {
-      flow = flows.FindLent(key, snapshot.nat->mapping, context_.now);
+    if (flow == nullptr && snapshot.nat->endpoint_independent_used) {
+      flow = flows.FindLentBinding(key, context_.now);
     }
     if (flow != nullptr) record(*flow);
   } else {

@@ -15,7 +15,7 @@ namespace godwit {
 class Lanes {
  public:
   static constexpr unsigned kDevices = 16;
-  static constexpr unsigned kLanes = 3;  // rxqs and txqs of each device
+  static constexpr unsigned kLanes = 5;  // rxqs and txqs of each device
   static constexpr unsigned kRingSize = 1024;
   static constexpr unsigned kBuffers = 4095;
 

@@ -184,7 +184,6 @@ SnapshotBuilder& SnapshotBuilder::EgressL4Ports(uint16_t low, uint16_t high) {
 }
 
 SnapshotBuilder& SnapshotBuilder::Direct(std::string_view prefix) {
-  nat_.direct_used = true;
   nat_.direct.push_back(Prefix::Parse(prefix).value());
   return *this;
 }
@@ -295,6 +294,7 @@ std::unique_ptr<Snapshot> SnapshotBuilder::Build(unsigned workers,
   const NatConfig& before = built_ == nullptr ? none : *built_;
   nat->l4ports = L4PortPlan(l4ports_, workers, before.l4ports);
   nat->icmp_ids = L4PortPlan(l4ports_, workers, before.icmp_ids);
+  nat->Remember(built_.get());
   snapshot->nat = nat;
   built_ = nat;
   return snapshot;

@@ -55,7 +55,7 @@ void PrintTo(const Arrival& arrival, std::ostream* out);
 class Walk {
  public:
   struct Options {
-    unsigned workers = 1;       // 1-3
+    unsigned workers = 1;       // 1-5
     uint32_t max_flows = 1024;  // of each worker
   };
   explicit Walk(const SnapshotBuilder& world) : Walk(world, Options{}) {}

@@ -13,8 +13,8 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
 constexpr unsigned kL4Ports = 64;
-// Of one owner, by the rule (flow/owner.h), with two workers or three.
-constexpr unsigned kStep = 12;
+// Of one owner, by the rule (flow/owner.h), with 2, 3 or 5 workers.
+constexpr unsigned kStep = 60;
 
 using Shape = std::tuple<Family, int, Mapping>;
 
@@ -53,6 +53,20 @@ class LendWalk : public testing::TestWithParam<Shape> {
     EXPECT_EQ(different.size(), kL4Ports);
     return given;
   }
+  void ExpectAnswered(unsigned flow, unsigned given) {
+    const auto answer = Udp(Remote(), at.At(at.unicast, given));
+    EXPECT_THAT(
+        walk_->Send("wan0", answer),
+        ElementsAre(Arrives("crawl0", Udp(Remote(), Inside(flow)).Packet())));
+  }
+  void ExpectErrorsAndFragments(unsigned flow, unsigned given);
+  void ChangeMapping() {
+    auto& mapping = world_.nat().mapping;
+    mapping = mapping == Mapping::kPerDestination
+                  ? Mapping::kEndpointIndependent
+                  : Mapping::kPerDestination;
+    walk_->Publish(world_.Change());
+  }
   void ExpectRefused(const PacketBuilder& packet) {
     EXPECT_THAT(walk_->Send("crawl0", packet),
                 ElementsAre(ArrivesAt("crawl0")));
@@ -72,10 +86,11 @@ class LendWalk : public testing::TestWithParam<Shape> {
   const Family& at = std::get<0>(GetParam());
   SnapshotBuilder world_ = World().EgressL4Ports(50000, 50000 + kL4Ports - 1);
   std::unique_ptr<Walk> walk_;
+  uint16_t next_id_ = 100;
 };
 INSTANTIATE_TEST_SUITE_P(
     , LendWalk,
-    testing::Combine(testing::Values(V4(), V6()), testing::Values(2, 3),
+    testing::Combine(testing::Values(V4(), V6()), testing::Values(2, 3, 5),
                      testing::Values(Mapping::kPerDestination,
                                      Mapping::kEndpointIndependent)),
     NameOfShape);
@@ -90,10 +105,7 @@ TEST_P(LendWalk, RefusesNoneWhileAnyWorkerHasAnL4Port) {
   // Each keeps its own, and what comes back finds its way.
   for (unsigned flow = 0; flow < kL4Ports; ++flow) {
     EXPECT_EQ(Leave(Query(flow)), given[flow]);
-    const auto answer = Udp(Remote(), at.At(at.unicast, given[flow]));
-    EXPECT_THAT(
-        walk_->Send("wan0", answer),
-        ElementsAre(Arrives("crawl0", Udp(Remote(), Inside(flow)).Packet())));
+    ExpectAnswered(flow, given[flow]);
   }
   EXPECT_EQ(walk_->mappings(), kL4Ports);
 }
@@ -113,31 +125,57 @@ TEST_P(LendWalk, GivesAllOutInOneBurst) {
   ExpectRefused(Query(kL4Ports));
 }
 
+void LendWalk::ExpectErrorsAndFragments(unsigned flow, unsigned given) {
+  const auto answer = Udp(Remote(), at.At(at.unicast, given)).PayloadSize(64);
+  const auto inward = walk_->Send("wan0", answer);
+  ASSERT_THAT(inward, ElementsAre(ArrivesAt("crawl0")));
+  const auto refused =
+      IcmpError(at.internal, at.v4 ? 3 : 1, at.v4 ? 3 : 4, inward[0].Packet());
+  EXPECT_THAT(
+      walk_->Send("crawl0", refused),
+      ElementsAre(Arrives("wan0", IcmpError(at.unicast, at.v4 ? 3 : 1,
+                                            at.v4 ? 3 : 4, answer.Packet())
+                                      .Packet())))
+      << walk_->ending();
+  const auto pieces =
+      Query(flow).IpId(next_id_++).PayloadSize(600).Fragments(304);
+  for (const Bytes& piece : pieces) {
+    EXPECT_THAT(walk_->Send("crawl0", piece), ElementsAre(ArrivesAt("wan0")))
+        << walk_->ending();
+  }
+}
+
 TEST_P(LendWalk, TranslatesErrorsAndFragmentsOfALentFlow) {
   Start();
   const auto given = Fill();
   for (unsigned flow = 0; flow < kL4Ports; ++flow) {
-    const std::string outside = at.At(at.unicast, given[flow]);
-    const auto answer = Udp(Remote(), outside).PayloadSize(64);
-    const auto inward = walk_->Send("wan0", answer);
-    ASSERT_THAT(inward, ElementsAre(ArrivesAt("crawl0")));
-    const auto refused = IcmpError(at.internal, at.v4 ? 3 : 1, at.v4 ? 3 : 4,
-                                   inward[0].Packet());
-    EXPECT_THAT(
-        walk_->Send("crawl0", refused),
-        ElementsAre(Arrives("wan0", IcmpError(at.unicast, at.v4 ? 3 : 1,
-                                              at.v4 ? 3 : 4, answer.Packet())
-                                        .Packet())));
-    const auto pieces = Query(flow)
-                            .IpId(static_cast<uint16_t>(100 + flow))
-                            .PayloadSize(600)
-                            .Fragments(304);
-    for (const Bytes& piece : pieces) {
-      EXPECT_THAT(walk_->Send("crawl0", piece), ElementsAre(ArrivesAt("wan0")))
-          << walk_->ending();
-    }
+    ExpectErrorsAndFragments(flow, given[flow]);
   }
   EXPECT_EQ(walk_->mappings(), kL4Ports);
+}
+
+// Two flows of each endpoint: of a binding, or each with an l4port of its own.
+TEST_P(LendWalk, Cfg05AnotherMappingLeavesLentFlows) {
+  Start();
+  const auto given = Fill();
+  const auto other = [this](unsigned flow) {
+    return Udp(Inside(flow), at.At(at.client, 53));
+  };
+  std::vector<unsigned> others;
+  for (unsigned flow = 0; flow < kL4Ports; ++flow) {
+    others.push_back(Leave(other(flow)));
+  }
+  for (int round = 0; round < 4; ++round) {
+    ChangeMapping();
+    for (unsigned flow = 0; flow < kL4Ports; ++flow) {
+      EXPECT_EQ(Leave(Query(flow)), given[flow]);
+      EXPECT_EQ(Leave(other(flow)), others[flow]);
+      ExpectAnswered(flow, given[flow]);
+      ExpectErrorsAndFragments(flow, given[flow]);
+    }
+    EXPECT_EQ(walk_->mappings(), 2 * kL4Ports);
+    ExpectRefused(Query(kL4Ports));
+  }
 }
 
 TEST_P(LendWalk, ForgetsALentFlowAfterItsTime) {
@@ -199,11 +237,7 @@ TEST_P(LendWalk, EndsEachPacketWhenTheMappingChanges) {
                               .Flags("S");
       EXPECT_EQ(walk_->Send("crawl0", packet).size(), 1u) << walk_->ending();
     }
-    auto& mapping = world_.nat().mapping;
-    mapping = mapping == Mapping::kPerDestination
-                  ? Mapping::kEndpointIndependent
-                  : Mapping::kPerDestination;
-    walk_->Publish(world_.Change());
+    ChangeMapping();
     Pass(241);  // the flows end, what says where they were does not
   }
 }

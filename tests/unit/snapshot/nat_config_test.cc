@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "dataplane/snapshot/nat_config.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <array>
@@ -130,6 +131,46 @@ TEST(NatConfigTest, KnowsDirectDestinations) {
   EXPECT_TRUE(nat.IsDirect(IpAddress::Parse("203.0.113.255").value()));
   EXPECT_FALSE(nat.IsDirect(IpAddress::Parse("203.0.114.0").value()));
   EXPECT_TRUE(nat.IsDirect(IpAddress::Parse("2001:db8::1").value()));
+}
+
+// What was once in force is not forgotten; what never was costs nothing.
+TEST(NatConfigTest, RemembersWhatFlowsWereMadeBy) {
+  const IpAddress first = *IpAddress::Parse("198.51.100.7");
+  const IpAddress second = *IpAddress::Parse("2001:db8:7::7");
+  NatConfig one;
+  one.unicast = {first, second};
+  one.l4ports = L4PortPlan(L4Ports(1024, 2047), 2);
+  one.Remember(nullptr);
+  EXPECT_FALSE(one.MayHaveMoved());
+  EXPECT_FALSE(one.direct_used);
+  NatConfig two = one;
+  two.direct = {*Prefix::Parse("203.0.113.0/24")};
+  two.Remember(&one);
+  EXPECT_FALSE(two.MayHaveMoved());  // `direct` moves none by itself
+  NatConfig three = one;
+  three.unicast[0] = IpAddress{};
+  three.Remember(&two);
+  EXPECT_TRUE(three.MayHaveMoved());
+  EXPECT_TRUE(three.direct_used);
+  EXPECT_FALSE(three.endpoint_independent_used);
+  EXPECT_FALSE(three.IsUnicast(first));
+  EXPECT_TRUE(three.HasHad(first));
+  EXPECT_EQ(three.IdOf(first), kNoUnicast);
+  EXPECT_EQ(three.IdOf(second), 1);
+  NatConfig four = one;
+  four.mapping = Mapping::kEndpointIndependent;
+  four.Remember(&three);
+  EXPECT_TRUE(four.HasHad(first));
+  EXPECT_THAT(four.former_unicast, testing::IsEmpty());  // it is back
+  EXPECT_TRUE(four.per_destination_used);
+  NatConfig five = one;
+  five.l4ports = L4PortPlan(L4Ports(1024, 2100), 2, one.l4ports);
+  five.Remember(&one);
+  EXPECT_TRUE(five.MayHaveMoved());
+  five = one;
+  five.Remember(&four);
+  EXPECT_TRUE(five.endpoint_independent_used);
+  EXPECT_TRUE(five.plan_moved);
 }
 
 }  // namespace
