@@ -6,8 +6,8 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "control/api/copy_fields.h"
 #include "control/intent/defaults.h"
 #include "control/intent/difference.h"
 #include "control/intent/machine.h"
@@ -74,39 +74,6 @@ absl::Status CheckNotBuiltIn(const std::string& queue,
 }
 
 }  // namespace
-
-absl::Status CopyFields(const google::protobuf::Message& from,
-                        const std::vector<std::string>& fields,
-                        google::protobuf::Message& into) {
-  for (const std::string& path : fields) {
-    const std::pair<std::string, std::string> parts =
-        absl::StrSplit(path, absl::MaxSplits('.', 1));
-    const auto* field = into.GetDescriptor()->FindFieldByName(parts.first);
-    if (field == nullptr) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "\"", path, "\" is not a key of ", into.GetDescriptor()->name()));
-    }
-    const auto* reflection = into.GetReflection();
-    if (!parts.second.empty()) {
-      const absl::Status inner =
-          CopyFields(from.GetReflection()->GetMessage(from, field),
-                     {parts.second}, *reflection->MutableMessage(&into, field));
-      if (!inner.ok()) return inner;
-      continue;
-    }
-    // A message of this one field alone, merged over a cleared one.
-    std::unique_ptr<google::protobuf::Message> only(from.New());
-    only->CopyFrom(from);
-    std::vector<const google::protobuf::FieldDescriptor*> present;
-    only->GetReflection()->ListFields(*only, &present);
-    for (const auto* other : present) {
-      if (other != field) only->GetReflection()->ClearField(only.get(), other);
-    }
-    reflection->ClearField(&into, field);
-    into.MergeFrom(*only);
-  }
-  return absl::OkStatus();
-}
 
 absl::StatusOr<api::ChangeReply> ControlThread::ServiceSet(
     const api::ServiceSetRequest& request) {

@@ -287,12 +287,6 @@ class ControlThread final : public Node {
 // The built-in queue, the node's own root namespace: not of the configuration.
 inline constexpr char kKernelQueueName[] = "kernel";
 
-// Copies the named fields of `from` into `into`; "timeouts.udp" goes inside.
-// A field that is empty in `from` is cleared.
-absl::Status CopyFields(const google::protobuf::Message& from,
-                        const std::vector<std::string>& fields,
-                        google::protobuf::Message& into);
-
 }  // namespace godwit
 
 #endif  // GODWIT_CONTROL_SERVER_CONTROL_THREAD_H_
