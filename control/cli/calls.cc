@@ -169,6 +169,12 @@ absl::StatusOr<Answer> SendFile(const Command& command, Client& client,
                                 Request request = {}) {
   absl::StatusOr<std::string> text = ReadFile(command.arguments[0]);
   if (!text.ok()) return text.status();
+  if (!IsUtf8(*text)) {
+    // It can't be sent; the daemon would say the same.
+    const absl::Status status =
+        LoadConfig(*text, command.arguments[0]).status();
+    if (!status.ok()) return status;
+  }
   request.set_text(*std::move(text));
   request.set_filename(command.arguments[0]);
   return Ask(command, client, method, request, kChangePatience);

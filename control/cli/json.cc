@@ -22,29 +22,6 @@ using google::protobuf::Reflection;
 
 constexpr int kNoIndex = -1;
 
-// How many bytes the UTF-8 character at the front of `text` has; 0 if there is
-// none: stray, cut short, overlong, a surrogate or beyond U+10FFFF.
-size_t CharacterSize(absl::string_view text) {
-  const auto byte = [&text](size_t i) {
-    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
-  };
-  const auto follows = [&byte](size_t i) { return (byte(i) & 0xC0U) == 0x80U; };
-  const unsigned first = byte(0);
-  if (first < 0x80) return 1;
-  if (first >= 0xC2 && first < 0xE0 && follows(1)) return 2;
-  if (first >= 0xE0 && first < 0xF0 && follows(1) && follows(2)) {
-    if (first == 0xE0 && byte(1) < 0xA0) return 0;
-    if (first == 0xED && byte(1) >= 0xA0) return 0;
-    return 3;
-  }
-  if (first >= 0xF0 && first < 0xF5 && follows(1) && follows(2) && follows(3)) {
-    if (first == 0xF0 && byte(1) < 0x90) return 0;
-    if (first == 0xF4 && byte(1) >= 0x90) return 0;
-    return 4;
-  }
-  return 0;
-}
-
 std::string Number(double value) {
   if (!std::isfinite(value)) return "null";
   char text[32];
@@ -170,6 +147,27 @@ std::string Object(const Message& message, int depth) {
 }
 
 }  // namespace
+
+size_t CharacterSize(absl::string_view text) {
+  const auto byte = [&text](size_t i) {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
+  };
+  const auto follows = [&byte](size_t i) { return (byte(i) & 0xC0U) == 0x80U; };
+  const unsigned first = byte(0);
+  if (first < 0x80) return 1;
+  if (first >= 0xC2 && first < 0xE0 && follows(1)) return 2;
+  if (first >= 0xE0 && first < 0xF0 && follows(1) && follows(2)) {
+    if (first == 0xE0 && byte(1) < 0xA0) return 0;
+    if (first == 0xED && byte(1) >= 0xA0) return 0;
+    return 3;
+  }
+  if (first >= 0xF0 && first < 0xF5 && follows(1) && follows(2) && follows(3)) {
+    if (first == 0xF0 && byte(1) < 0x90) return 0;
+    if (first == 0xF4 && byte(1) >= 0x90) return 0;
+    return 4;
+  }
+  return 0;
+}
 
 std::string JsonString(const std::string& text) {
   std::string quoted = "\"";

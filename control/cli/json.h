@@ -7,6 +7,7 @@
 
 #include <string>
 
+#include "absl/strings/string_view.h"
 #include "google/protobuf/message.h"
 
 namespace godwit::cli {
@@ -17,6 +18,10 @@ namespace godwit::cli {
 // durations "300s", map keys in order. A number that JSON has no word for
 // (infinite) is null, bytes that are not UTF-8 become U+FFFD.
 std::string Json(const google::protobuf::Message& message);
+
+// How many bytes the UTF-8 character at the front of `text` has; 0 if there is
+// none: stray, cut short, overlong, a surrogate or beyond U+10FFFF.
+size_t CharacterSize(absl::string_view text);
 
 // `text` as a JSON string, with its quotes.
 std::string JsonString(const std::string& text);

@@ -2,11 +2,13 @@
 #include "control/cli/run.h"
 
 #include "absl/status/status.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "control/cli/calls.h"
 #include "control/cli/client.h"
+#include "control/cli/values.h"
 
 namespace godwit::cli {
 namespace {
@@ -63,6 +65,14 @@ Outcome WithoutDaemon(const Command& command, const absl::Status& why) {
 }  // namespace
 
 Outcome Run(const std::vector<std::string>& words) {
+  for (const std::string& word : words) {
+    if (IsUtf8(word)) continue;
+    Outcome outcome;
+    outcome.exit_code = ExitCode::kUsage;
+    outcome.err =
+        absl::StrCat("\"", absl::CHexEscape(word), "\" is not text in UTF-8\n");
+    return outcome;
+  }
   const ParsedCommandLine parsed = ParseCommandLine(words);
   if (parsed.command.verb == nullptr) {
     Outcome outcome;

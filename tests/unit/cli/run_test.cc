@@ -202,6 +202,21 @@ TEST_F(RunTest, ErrorsOfAFileHaveALineEach) {
   EXPECT_EQ(outcome.err, lines + "\n");
 }
 
+TEST_F(RunTest, WhatIsNoTextIsRefusedWithItsLineAndNotSent) {
+  std::ofstream(file()) << "version: 1\n# \xff\n";
+  for (const char* verb : {"check", "diff", "apply"}) {
+    const Outcome outcome = Do(absl::StrCat("config ", verb, " ", file()));
+    EXPECT_EQ(outcome.exit_code, ExitCode::kRefused) << verb;
+    EXPECT_EQ(outcome.err,
+              absl::StrCat(file(), ":2: byte 0xff is not text in UTF-8\n"));
+    EXPECT_EQ(node_.last(), "");
+  }
+  const Outcome outcome = Do("service set d\xffs --queues=dns0");
+  EXPECT_EQ(outcome.exit_code, ExitCode::kUsage);
+  EXPECT_EQ(outcome.err, "\"d\\xffs\" is not text in UTF-8\n");
+  EXPECT_EQ(node_.last(), "");
+}
+
 TEST_F(RunTest, WhatIsRefusedBesideTheFileIsOneLine) {
   node_.refusal = absl::FailedPreconditionError(
       "dataplane: can't change\nmetrics: can't change");
