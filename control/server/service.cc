@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "control/server/service.h"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -213,14 +214,12 @@ std::string PathOf(const api::Control& config) {
 absl::StatusOr<sockaddr_un> SocketAddress(const std::string& path) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
-  // The socket is born in a directory beside its place: see Start().
-  constexpr size_t kRoom = sizeof(".XXXXXX/s");
-  constexpr size_t kLongest = sizeof(address.sun_path) - kRoom;
+  constexpr size_t kLongest = sizeof(address.sun_path) - 1;
   if (path.empty() || path[0] != '/' || path.back() == '/' ||
       path.size() > kLongest) {
     return absl::InvalidArgumentError(absl::StrCat(
         "control.socket: \"", path, "\" is not an absolute path of at most ",
-        kLongest, " characters"));
+        kLongest, " bytes"));
   }
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   return address;
@@ -289,10 +288,14 @@ absl::StatusOr<std::unique_ptr<ControlServer>> ControlServer::Start(
     return Errno(path, "a directory beside it can't be made");
   }
   const std::string newborn = absl::StrCat(birthplace, "/s");
+  // A socket's name is short, and the path may be as long as one. Kept open, so
+  // that the name stands for nothing else while gRPC remembers it.
+  const int directory =
+      open(birthplace.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
 
   auto service = std::make_unique<ControlService>(node);
   grpc::ServerBuilder builder;
-  builder.AddListeningPort(absl::StrCat("unix:", newborn),
+  builder.AddListeningPort(absl::StrCat("unix:/proc/self/fd/", directory, "/s"),
                            grpc::InsecureServerCredentials());
   builder.RegisterService(service.get());
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
@@ -309,20 +312,25 @@ absl::StatusOr<std::unique_ptr<ControlServer>> ControlServer::Start(
   }
   if (!status.ok()) unlink(newborn.c_str());
   rmdir(birthplace.c_str());
-  if (!status.ok()) return status;
+  if (!status.ok()) {
+    server.reset();
+    close(directory);
+    return status;
+  }
 
   std::unique_ptr<ControlServer> control(new ControlServer(
-      path, std::move(service), std::move(server), access->warning));
+      path, directory, std::move(service), std::move(server), access->warning));
   status = control->Identify();
   if (!status.ok()) return status;
   return control;
 }
 
-ControlServer::ControlServer(std::string path,
+ControlServer::ControlServer(std::string path, int directory,
                              std::unique_ptr<ControlService> service,
                              std::unique_ptr<grpc::Server> server,
                              std::string warning)
     : path_(std::move(path)),
+      directory_(directory),
       warning_(std::move(warning)),
       service_(std::move(service)),
       server_(std::move(server)) {}
@@ -348,6 +356,7 @@ void ControlServer::Shutdown(absl::Duration grace) {
   server_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
   server_->Wait();
   server_.reset();
+  close(directory_);
 }
 
 }  // namespace godwit

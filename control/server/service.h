@@ -60,13 +60,15 @@ class ControlServer {
   const std::string& warning() const { return warning_; }
 
  private:
-  ControlServer(std::string path, std::unique_ptr<ControlService> service,
+  ControlServer(std::string path, int directory,
+                std::unique_ptr<ControlService> service,
                 std::unique_ptr<grpc::Server> server, std::string warning);
 
   // Remembers which file is ours, so that a successor's is left alone.
   absl::Status Identify();
 
   std::string path_;
+  int directory_;  // where the socket was born, gone by now
   std::string warning_;
   std::unique_ptr<ControlService> service_;
   std::unique_ptr<grpc::Server> server_;
