@@ -189,26 +189,20 @@ absl::StatusOr<api::EgressShowReply> ControlThread::EgressShow(
     api::EgressShowReply reply;
     *reply.mutable_egress() = full_.egress();
     const std::unique_ptr<Counts> counts = options_.workers->ReadCounters();
-    std::map<std::string, uint64_t> mappings;
-    for (const auto& command :
-         options_.workers->Ask(Command::Kind::kList, {}, 1 << 16)) {
-      for (const FlowRecord& record : command->records) {
-        if (record.flow.kind == FlowKind::kOriginated) {
-          ++mappings[record.external.ToString()];
-        }
-      }
-    }
     const std::vector<IpAddress>& known = snapshot_->nat->unicast;
+    const std::vector<uint64_t> mappings = options_.workers->MappingsAt(known);
     for (const std::string& text : full_.node().unicast()) {
       const IpAddress own = *IpAddress::Parse(text);
       api::EgressAddress& address = *reply.add_addresses();
       address.set_address(text);
       address.set_ports(L4PortRanges(egress_.l4ports));
       address.set_l4ports(egress_.l4ports.size());
-      address.set_mappings(mappings[own.ToString()]);
       const auto id = static_cast<size_t>(
           std::find(known.begin(), known.end(), own) - known.begin());
-      if (id < known.size()) address.set_exhausted(counts->no_l4port[id]);
+      if (id < known.size()) {
+        address.set_mappings(mappings[id]);
+        address.set_exhausted(counts->no_l4port[id]);
+      }
       *address.mutable_reserved() = full_.egress().reserved();
     }
     return reply;

@@ -152,6 +152,26 @@ std::vector<std::unique_ptr<Command>> WorkerSet::Ask(Command::Kind kind,
   return commands;
 }
 
+std::vector<uint64_t> WorkerSet::MappingsAt(
+    const std::vector<IpAddress>& addresses) {
+  std::vector<uint64_t> sums(addresses.size());
+  std::vector<std::unique_ptr<Command>> commands;
+  for (const auto& worker : workers_) {
+    commands.push_back(std::make_unique<Command>());
+    for (const IpAddress& address : addresses) {
+      commands.back()->mappings.push_back({address, 0});
+    }
+    worker->Give(commands.back().get());
+  }
+  for (const auto& command : commands) {
+    Wait(*command);
+    for (size_t i = 0; i < sums.size(); ++i) {
+      sums[i] += command->mappings[i].flows;
+    }
+  }
+  return sums;
+}
+
 std::unique_ptr<Command> WorkerSet::Find(unsigned worker, const FlowKey& key) {
   auto command = std::make_unique<Command>();
   command->kind = Command::Kind::kFind;

@@ -49,6 +49,8 @@ class WorkerSet {
   std::vector<std::unique_ptr<Command>> Ask(Command::Kind kind,
                                             const FlowFilter& filter,
                                             uint64_t records);
+  // Live translated flows, in the order of `addresses`.
+  std::vector<uint64_t> MappingsAt(const std::vector<IpAddress>& addresses);
   std::unique_ptr<Command> Find(unsigned worker, const FlowKey& key);
 
   // Calls `handle` for what the workers have told since.

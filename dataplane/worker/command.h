@@ -29,6 +29,11 @@ struct FlowRecord {
   uint32_t idle = 0;   // ticks since it was last refreshed
 };
 
+struct MappingCount {
+  IpAddress external;
+  uint64_t flows = 0;
+};
+
 struct Command {
   enum class Kind : uint8_t {
     kList,   // into `records`, up to its capacity; all that match are counted
@@ -38,7 +43,8 @@ struct Command {
   Kind kind = Kind::kList;
   FlowFilter filter;
   FlowKey key;
-  std::vector<FlowRecord> records;  // reserved by the asker
+  std::vector<FlowRecord> records;     // reserved by the asker
+  std::vector<MappingCount> mappings;  // of the addresses in it, all of them
   uint64_t matched = 0;
   uint64_t inbound = 0;  // of those
   uint32_t cursor = 0;

@@ -207,14 +207,20 @@ void Worker::Obey(const Snapshot& snapshot) {
   FlowTable& flows = *context_.flows;
   const auto record = [&](const Flow& flow) {
     ++command->matched;
+    const IpAddress external = flows.UplinkSideKey(flow).local;
     if (flow.kind == FlowKind::kInbound) ++command->inbound;
+    for (MappingCount& mapping : command->mappings) {
+      const bool is_of =
+          flow.kind == FlowKind::kOriginated && mapping.external == external;
+      if (is_of) ++mapping.flows;
+    }
     if (command->records.size() == command->records.capacity()) return;
     const uint32_t timeout = TimeoutOf(snapshot.nat->timeouts, flow);
     const uint32_t left = TickAfter(flow.deadline, context_.now)
                               ? flow.deadline - context_.now
                               : 0;
     const uint32_t idle = timeout > left ? timeout - left : 0;
-    command->records.push_back({flow, flows.UplinkSideKey(flow).local, idle});
+    command->records.push_back({flow, external, idle});
   };
   bool done = true;
   if (command->kind == Command::Kind::kFind) {

@@ -207,3 +207,19 @@ def test_EXH_01_all_64512_ports_towards_one_destination(workers, endpoint, v):
       w.q["crawl0"].send(fill.template(64600))
     mapping(w, "crawl0", "udp", ip.I1, ip.S2, 53)
     w.check_standing()
+
+
+def test_egress_show_counts_every_mapping():
+  """More than 65,536 of them, of two families, on one worker."""
+  config = changed(standard_config(queues=QUEUES), egress(ports="1024-65535", reserved=[]))
+  wanted = {pk.V4.U: 35000, pk.V6.U: 34000}
+  with World(config) as w:
+    for family, n in ((pk.V4, wanted[pk.V4.U]), (pk.V6, wanted[pk.V6.U])):
+      frames = [pk.udp(family.I1, family.S, 1024 + i, 53) for i in range(n)]
+      total = w.ctl("flow", "count")["count"] + n
+      for _ in range(20):    # what a full ring has lost comes again
+        w.q["crawl0"].send_all(frames)
+        if w.ctl("flow", "count")["count"] == total:
+          break
+    shown = {a["address"]: a["mappings"] for a in w.ctl("egress", "show")["addresses"]}
+    assert shown == wanted
