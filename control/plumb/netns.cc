@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sched.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -40,6 +41,15 @@ absl::StatusOr<OwnedFd> OpenNetns(absl::string_view name) {
                      " (`ip netns add ", name, "` makes it)"));
   }
   return fd;
+}
+
+std::string NetnsId(absl::string_view name) {
+  const auto netns = OpenNetns(name);
+  struct stat info = {};
+  if (!netns.ok() || fstat(netns->get(), &info) != 0) return "";
+  // The number of one that is gone is soon another's.
+  return absl::StrCat(info.st_ino, "-", info.st_ctim.tv_sec, ".",
+                      info.st_ctim.tv_nsec);
 }
 
 absl::Status RunInNetns(absl::string_view name,

@@ -3,6 +3,7 @@
 #ifndef GODWIT_CONTROL_PLUMB_NETNS_H_
 #define GODWIT_CONTROL_PLUMB_NETNS_H_
 
+#include <string>
 #include <utility>
 
 #include "absl/functional/function_ref.h"
@@ -34,6 +35,10 @@ bool NetnsExists(absl::string_view name);
 
 // NotFound if there is none of that name.
 absl::StatusOr<OwnedFd> OpenNetns(absl::string_view name);
+
+// Tells a namespace apart from a later one of the same name; empty if there is
+// none.
+std::string NetnsId(absl::string_view name);
 
 // Runs `work` in a thread of its own that has entered the namespace, and waits
 // for it; no other thread's namespace changes. The empty name is the caller's

@@ -18,7 +18,6 @@ namespace godwit {
 namespace {
 
 constexpr auto kPause = std::chrono::milliseconds(2);
-constexpr auto kLinkPeriod = std::chrono::milliseconds(20);
 constexpr auto kNeighbourPeriod = std::chrono::seconds(1);
 constexpr auto kL4PortPeriod = std::chrono::seconds(1);
 // A tenth of a CPU at most goes into reading the sockets.
@@ -193,33 +192,6 @@ void ControlThread::TakeEvents() {
   if (learned) Republish("a queue's far end was heard");
 }
 
-void ControlThread::WatchLinks() {
-  const Clock::time_point now = Clock::now();
-  if (now < next_links_) return;
-  next_links_ = now + kLinkPeriod;
-  bool changed = false;
-  for (DeviceMap* devices : {&uplinks_, &queues_}) {
-    for (auto& [name, device] : *devices) {
-      EthPort& port = *device->port;
-      if (port.NeedsRestart()) {
-        port.Stop();
-        changed = true;
-      }
-      if (!port.running() && port.Start().ok()) changed = true;
-      const bool up = port.running() && port.LinkUp();
-      device->had_link = device->had_link || up;
-      if (up == device->link_up) continue;
-      device->link_up = up;
-      Log(device->is_uplink ? "uplink " : "queue ", name,
-          up ? ": link is up" : ": link is down");
-      changed = true;
-    }
-  }
-  if (!changed) return;
-  UpdateLiveness(full_);
-  Republish("a link changed");
-}
-
 // The kernel sends nothing to the neighbours that godwit uses, so it would
 // not notice that one has moved: those it is unsure of are asked again, and
 // gateways are kept resolved.
@@ -306,6 +278,8 @@ std::map<std::string, QueueLiveness> ControlThread::LivenessIn(
       liveness.reason = "its device is not open";
     } else if (!open->port->running()) {
       liveness.reason = "waits for its peer";
+    } else if (!open->gone.empty()) {
+      liveness.reason = open->gone;
     } else if (!open->link_up) {
       liveness.reason = "no link: nobody is at the far end";
     } else if (!health_.IsUp(queue.name())) {

@@ -205,6 +205,12 @@ class ControlThread final : public Node {
   std::vector<std::string> UnresolvedGateways() const;
   void TakeEvents();
   void WatchLinks();
+  // Ports whose peer is gone, and those that wait for one. Whether anything
+  // has changed.
+  bool RestartPorts(Clock::time_point now);
+  // Queues whose interface or namespace went away and is there again.
+  void ReopenReturned();
+  absl::Status Reopen(const api::Queue& queue);
   void KeepNeighbours();
   void FollowKernelL4Ports();
   void ConfigureHealth(const api::Config& full);
@@ -273,6 +279,8 @@ class ControlThread final : public Node {
   bool ready_ = false;
   Clock::time_point started_;
   Clock::time_point next_links_{};
+  Clock::time_point next_reopen_{};
+  std::map<std::string, std::string> why_not_open_;  // last told, by queue
   Clock::time_point next_neighbours_{};
   Clock::time_point next_l4ports_{};
 

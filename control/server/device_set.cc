@@ -312,6 +312,7 @@ absl::Status DeviceSet::OpenQueue(const api::Queue& queue,
   std::optional<uint32_t> mtu;
   if (queue.has_mtu()) mtu = queue.mtu();
   device.netns = queue.netns();
+  device.netns_id = NetnsId(device.netns);
   if (kind == Kind::kVeth) {
     const absl::Status made = MakePair(device, device.netns, mtu);
     if (!made.ok()) return made;
@@ -377,11 +378,12 @@ void DeviceSet::Close(std::unique_ptr<OpenDevice> device) {
   if (!device->near_end.empty() && LinkExists(device->near_end)) {
     DeleteLink(device->near_end).IgnoreError();
   }
+  // What has the name of one that is gone is not ours.
+  if (!device->gone.empty()) device->taps.erase(device->spec.target);
   for (const auto& [tap, origin] : device->taps) {
     LeaveTap(tap, device->netns, origin).IgnoreError();
   }
-  const char* kind = device->is_uplink ? "uplink " : "queue ";
-  ids_.Forget(kind + device->name);
+  ids_.Forget((device->is_uplink ? "uplink " : "queue ") + device->name);
   if (device->is_uplink) ids_.Forget("tap " + device->name);
 }
 

@@ -6,6 +6,7 @@
 
 #include <rte_mempool.h>
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -42,8 +43,11 @@ struct OpenDevice {
   std::string near_end;                   // veth: the pair's, to delete
   std::string netns;                      // the queue's
   bool is_plumbed = false;                // in there
-  bool link_up = false;                   // as last seen
-  bool had_link = false;                  // ever
+  std::string netns_id;                   // NetnsId, when it was opened
+  std::string gone;       // what went away under it; empty: it is all there
+  bool link_up = false;   // as last seen
+  bool had_link = false;  // ever
+  std::chrono::steady_clock::time_point next_start{};  // if it does not run
   std::unique_ptr<KernelMtu> kernel_mtu;  // xdp: if it was asked for
 
   // Uplinks.

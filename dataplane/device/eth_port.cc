@@ -26,6 +26,9 @@ namespace {
 
 using Kind = DeviceSpec::Kind;
 
+// A memif server has this long to answer a client that it let connect.
+constexpr auto kGreetingPatience = std::chrono::seconds(10);
+
 // AF_XDP pools of closed ports, of which some buffers are still on their way
 // elsewhere. Written by: the control thread.
 std::vector<rte_mempool*>& RetiredPools() {
@@ -135,6 +138,7 @@ absl::StatusOr<std::unique_ptr<EthPort>> EthPort::Open(
   absl::StatusOr<NetnsScope> netns = NetnsScope::Enter(options.netns);
   if (!netns.ok()) return netns.status();
   absl::Status status = Prepare(spec, port->interface_);
+  const std::vector<int> taps = OwnTaps(spec.target);
   if (status.ok()) status = port->OpenAll();
   if (!status.ok()) {
     return absl::Status(
@@ -144,6 +148,10 @@ absl::StatusOr<std::unique_ptr<EthPort>> EthPort::Open(
   if (spec.kind == Kind::kMemif && !IsMemifClient(spec)) {
     MemifServers().insert(spec.target);
     port->listens_ = true;
+  }
+  for (const int fd : OwnTaps(spec.target)) {
+    const bool is_new = std::find(taps.begin(), taps.end(), fd) == taps.end();
+    if (spec.kind == Kind::kTap && is_new) port->tap_fd_ = fd;
   }
   return port;
 }
@@ -227,6 +235,7 @@ absl::Status EthPort::Start() {
   absl::StatusOr<NetnsScope> netns = NetnsScope::Enter(options_.netns);
   if (!netns.ok()) return netns.status();
   const EalLogCapture capture;
+  TakeMemifConnection();
   for (SubPort& sub : subs_) {
     const int result = rte_eth_dev_start(sub.id);
     if (result == 0) {
@@ -239,6 +248,9 @@ absl::Status EthPort::Start() {
                                                capture.Why()));
   }
   running_ = !subs_.empty();
+  connection_ = TakeMemifConnection();
+  connection_inode_ = SocketInode(connection_);
+  started_ = std::chrono::steady_clock::now();
   return absl::OkStatus();
 }
 
@@ -319,7 +331,7 @@ bool EthPort::LinkUp() const {
     case Kind::kAfPacket:
       return InterfaceRuns(interface_);  // these drivers always say up
     case Kind::kTap:
-      return true;  // we are its carrier
+      return tap_fd_ < 0 || StateOfTap(tap_fd_) == TapState::kUp;
     case Kind::kPci:
     case Kind::kMemif:
     case Kind::kVhost:
@@ -333,8 +345,18 @@ bool EthPort::LinkUp() const {
   });
 }
 
+bool EthPort::InterfaceExists() const {
+  if (spec_.kind == Kind::kVeth) return InterfaceIndex(interface_) != 0;
+  return tap_fd_ < 0 || StateOfTap(tap_fd_) != TapState::kGone;
+}
+
 bool EthPort::NeedsRestart() const {
-  return IsMemifClient(spec_) && running_ && !LinkUp();
+  if (!IsMemifClient(spec_) || !running_ || LinkUp()) return false;
+  // The driver closes it when the server is gone.
+  const bool waits =
+      connection_inode_ != 0 && SocketInode(connection_) == connection_inode_;
+  return !waits ||
+         std::chrono::steady_clock::now() - started_ > kGreetingPatience;
 }
 
 uint32_t EthPort::speed_mbps() const {

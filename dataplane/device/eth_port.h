@@ -15,6 +15,7 @@
 #include <absl/status/statusor.h>
 #include <rte_mempool.h>
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -87,6 +88,9 @@ class EthPort {
   // UNAVAILABLE for a memif client whose server is not there (yet): call
   // again later. Starting a running port does nothing.
   absl::Status Start();
+  // Not running() any more, so that the workers are told of no queues; they
+  // may still poll it until the grace period is over.
+  void Withdraw() { running_ = false; }
   void Stop();
   // Stop, and remove the device; its buffers come back to their pools.
   void Close();
@@ -96,11 +100,16 @@ class EthPort {
   const std::vector<EthQueue>& rxqs() const { return rxqs_; }
   const std::vector<EthQueue>& txqs() const { return txqs_; }
 
-  // The far side is there: carrier of a NIC and of a kernel interface, a
-  // connected peer of a memif or vhost. Cheap: no wait, one system call.
+  // The far side is there: carrier of a NIC and of a kernel interface, a TAP
+  // that is up, a connected peer of a memif or vhost. Cheap: no wait, one
+  // system call.
   bool LinkUp() const;
+  // The kernel still has the TAP, or the pair, that this was opened on.
+  bool InterfaceExists() const;
   // A memif client that lost its server never reconnects by itself: when this
-  // says so, withdraw the port from the workers, grace period, Stop, Start.
+  // says so, Withdraw, grace period, Stop, Start. Not while a server that is
+  // slow may still answer: one that is left before it does can be brought down
+  // by it (DPDK 22.11's own).
   bool NeedsRestart() const;
 
   // Ours on this link. For a tap, the kernel's side.
@@ -155,7 +164,11 @@ class EthPort {
   DeviceSpec spec_;
   EthPortOptions options_;
   std::vector<SubPort> subs_;
-  bool listens_ = false;             // memif server: its socket file is ours
+  bool listens_ = false;  // memif server: its socket file is ours
+  int tap_fd_ = -1;       // kTap: one of the driver's
+  int connection_ = -1;   // memif client: the driver's to close
+  uint64_t connection_inode_ = 0;
+  std::chrono::steady_clock::time_point started_{};
   std::vector<int> packet_sockets_;  // afpacket: the driver's to close
   mutable uint64_t packet_drops_ = 0;
   std::vector<EthQueue> rxqs_;

@@ -14,11 +14,13 @@
 #include <linux/if_tun.h>
 #include <linux/sockios.h>
 #include <net/if.h>
+#include <poll.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -55,6 +57,22 @@ int TryConnect(const std::string& path, int type) {
   const int error = result == 0 ? 0 : errno;
   close(fd);
   return error;
+}
+
+// This process's open descriptors of which `is_wanted` says so.
+template <class IsWanted>
+std::vector<int> OwnDescriptors(IsWanted is_wanted) {
+  std::vector<int> found;
+  DIR* folder = opendir("/proc/self/fd");
+  if (folder == nullptr) return found;
+  while (const dirent* entry = readdir(folder)) {
+    int fd = -1;
+    if (absl::SimpleAtoi(entry->d_name, &fd) && is_wanted(fd)) {
+      found.push_back(fd);
+    }
+  }
+  closedir(folder);
+  return found;
 }
 
 }  // namespace
@@ -157,22 +175,34 @@ absl::Status DeleteTap(const std::string& name) {
   return absl::InternalError(absl::StrCat("tap ", name, ": ", error));
 }
 
+std::vector<int> OwnTaps(const std::string& name) {
+  const dev_t tun = makedev(10, 200);  // /dev/net/tun
+  return OwnDescriptors([&name, tun](int fd) {
+    struct stat info;
+    if (fstat(fd, &info) != 0 || !S_ISCHR(info.st_mode) ||
+        info.st_rdev != tun) {
+      return false;
+    }
+    ifreq ifr = {};
+    return ioctl(fd, TUNGETIFF, &ifr) == 0 && name == ifr.ifr_name;
+  });
+}
+
+TapState StateOfTap(int fd) {
+  // Writable while it is up; an error once it is deleted.
+  pollfd tap = {fd, POLLOUT, 0};
+  if (poll(&tap, 1, 0) < 0) return TapState::kUp;
+  if ((tap.revents & (POLLERR | POLLNVAL)) != 0) return TapState::kGone;
+  return (tap.revents & POLLOUT) != 0 ? TapState::kUp : TapState::kDown;
+}
+
 std::vector<int> OwnSockets(int family) {
-  std::vector<int> found;
-  DIR* folder = opendir("/proc/self/fd");
-  if (folder == nullptr) return found;
-  while (const dirent* entry = readdir(folder)) {
-    int fd = -1;
-    if (!absl::SimpleAtoi(entry->d_name, &fd)) continue;
+  return OwnDescriptors([family](int fd) {
     int domain = 0;
     socklen_t size = sizeof(domain);
-    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 &&
-        domain == family) {
-      found.push_back(fd);
-    }
-  }
-  closedir(folder);
-  return found;
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 &&
+           domain == family;
+  });
 }
 
 uint64_t SocketInode(int fd) {

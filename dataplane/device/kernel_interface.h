@@ -40,6 +40,14 @@ absl::Status MakePersistentTap(const std::string& name);
 // Deletes a TAP that outlived its driver, in the thread's namespace.
 absl::Status DeleteTap(const std::string& name);
 
+// Descriptors by which this process has a TAP of that name open, in whichever
+// namespace.
+std::vector<int> OwnTaps(const std::string& name);
+// Of a TAP by its descriptor, wherever it was moved. kDown: by an
+// administrator; nothing can be sent to it.
+enum class TapState { kGone, kDown, kUp };
+TapState StateOfTap(int fd);
+
 // This process's sockets of a family (AF_XDP, AF_PACKET), by descriptor.
 std::vector<int> OwnSockets(int family);
 // What tells an open socket apart from a later one with its descriptor; 0: fd

@@ -2,6 +2,7 @@
 #include "dataplane/device/memif_guard.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <link.h>
 #include <rte_alarm.h>
 #include <semaphore.h>
@@ -24,6 +25,7 @@ constinit std::atomic<uintptr_t> driver_begin = 0;
 constinit std::atomic<uintptr_t> driver_end = 0;
 constinit std::atomic<void (*)()> grace_hook = nullptr;
 constinit std::atomic<uint64_t> waits = 0;
+constinit std::atomic<int> connection = -1;
 
 int NoteDriver(dl_phdr_info* info, size_t, void*) {
   const char* const slash = strrchr(info->dlpi_name, '/');
@@ -68,6 +70,22 @@ void WaitIfMemif(const void* caller) {
   waits.fetch_add(1, std::memory_order_relaxed);
 }
 
+int Connect(int fd, const sockaddr* address, socklen_t size) {
+  return static_cast<int>(syscall(SYS_connect, fd, address, size));
+}
+
+// Where the server's backlog is full, EAGAIN.
+int ConnectAtOnce(int fd, const sockaddr* address, socklen_t size) {
+  const int flags = fcntl(fd, F_GETFL);
+  fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+  const int result = Connect(fd, address, size);
+  const int error = errno;
+  fcntl(fd, F_SETFL, flags);
+  if (result == 0) connection = fd;
+  errno = error;
+  return result;
+}
+
 // A call on its way to the interrupt thread.
 struct Errand {
   void (*call)(void*);
@@ -101,6 +119,8 @@ void RunOnInterruptThread(void (*call)(void*), void* argument) {
   sem_destroy(&errand.done);
 }
 
+int TakeMemifConnection() { return connection.exchange(-1); }
+
 uint64_t MemifGuardWaits() { return waits.load(std::memory_order_relaxed); }
 
 }  // namespace godwit
@@ -126,6 +146,13 @@ extern "C" {
   const bool lost = sent < 0 && godwit::IsGone(errno) &&
                     godwit::IsMemif(__builtin_return_address(0));
   return lost ? godwit::SizeOf(*message) : sent;
+}
+
+[[gnu::visibility("default"), gnu::noinline]] int connect(
+    int fd, const sockaddr* address, socklen_t size) {
+  return godwit::IsMemif(__builtin_return_address(0))
+             ? godwit::ConnectAtOnce(fd, address, size)
+             : godwit::Connect(fd, address, size);
 }
 
 }  // extern "C"

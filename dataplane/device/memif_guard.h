@@ -16,7 +16,10 @@
 // What the driver sends to a peer that is gone counts as sent: it learns of the
 // end where it reads, and there it takes the channel down in full.
 //
-// Link whole: device_dep exports the three symbols. What it does not help
+// And from waiting without end, as a client, for a server that does not accept:
+// our connect does not wait when the driver calls.
+//
+// Link whole: device_dep exports the four symbols. What it does not help
 // against: a peer that writes bad offsets into the shared descriptors. Memif
 // peers share memory with us and are trusted; use vhost for those that are not.
 #ifndef GODWIT_DATAPLANE_DEVICE_MEMIF_GUARD_H_
@@ -40,6 +43,10 @@ bool ArmMemifGuard();
 // meets none of the driver's own handlers, which take no lock against a stop
 // from outside. Not from that thread itself.
 void RunOnInterruptThread(void (*call)(void*), void* argument);
+
+// The socket that the driver, as a client, has connected since the last call;
+// -1 if none. On the thread that starts ports.
+int TakeMemifConnection();
 
 // How often a call of the driver's waited.
 uint64_t MemifGuardWaits();

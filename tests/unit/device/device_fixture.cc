@@ -176,6 +176,13 @@ std::string SocketPath(const char* name) {
   return "/tmp/godwit-test-" + std::to_string(getpid()) + "-" + name;
 }
 
+sockaddr_un AddressOf(const std::string& path) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  return address;
+}
+
 void Shell(const std::string& command) {
   EXPECT_EQ(std::system(command.c_str()), 0) << command;
 }

@@ -6,6 +6,8 @@
 
 #include <gtest/gtest.h>
 #include <rte_mempool.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include <cstdint>
 #include <memory>
@@ -53,6 +55,7 @@ inline constexpr int kRounds = 20;
 // This program, and a path for a socket of its own.
 std::string SelfPath();
 std::string SocketPath(const char* name);
+sockaddr_un AddressOf(const std::string& path);
 
 // Runs a shell command; the test fails if it does.
 void Shell(const std::string& command);

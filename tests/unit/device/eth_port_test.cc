@@ -25,13 +25,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-sockaddr_un AddressOf(const std::string& path) {
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
-  return address;
-}
-
 // The same file by another name. The driver takes two devices of one name in
 // one process for one socket, and a client's does not listen.
 std::string OtherNameOf(const std::string& path) {
@@ -122,6 +115,23 @@ TEST_F(TapTest, StillWorksWhenItIsMovedAfterTheStart) {
   }
   port.reset();
   Shell("ip netns del " + name);
+}
+
+TEST_F(TapTest, SaysWhetherItsInterfaceIsUpOrGone) {
+  std::unique_ptr<EthPort> port = OpenStarted("tap:gw0", WithMac());
+  ASSERT_NE(port, nullptr);
+  EXPECT_TRUE(port->LinkUp());
+  Shell("ip link set gw0 down");
+  EXPECT_FALSE(port->LinkUp());
+  EXPECT_TRUE(port->InterfaceExists());
+  Shell("ip link set gw0 up");
+  EXPECT_TRUE(port->LinkUp());
+  Shell("ip link del gw0");
+  EXPECT_FALSE(port->LinkUp());
+  EXPECT_FALSE(port->InterfaceExists());
+  Shell("ip tuntap add gw0 mode tap");
+  EXPECT_FALSE(port->InterfaceExists()) << "that is another";
+  Shell("ip link del gw0");
 }
 
 TEST_F(DeviceTest, MemifServerAndClientCarryFramesBothWays) {
@@ -222,11 +232,16 @@ TEST_F(DeviceTest, MemifOutlivesPeersThatComeAndGoAtOnce) {
               0);
     close(fd);
   }
-  const auto client =
-      OpenStarted("memif:" + OtherNameOf(path) + ",role=client", Options());
-  ASSERT_NE(client, nullptr);
-  for (int n = 0; n < 1000 && !client->LinkUp(); ++n) usleep(10'000);
-  EXPECT_TRUE(client->LinkUp());
+  const auto client = EthPort::Open(
+      *ParseDeviceSpec("memif:" + OtherNameOf(path) + ",role=client").spec,
+      Options());
+  ASSERT_TRUE(client.ok()) << client.status();
+  for (int n = 0; n < 1000 && !(*client)->LinkUp(); ++n) {
+    // The last of those may still stand in its way.
+    if (!(*client)->running()) (*client)->Start().IgnoreError();
+    usleep(10'000);
+  }
+  EXPECT_TRUE((*client)->LinkUp());
 }
 
 // With frames for it in the rings: TearDown counts the buffers.
