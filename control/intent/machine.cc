@@ -107,6 +107,15 @@ L4PortRange ReadEphemeral() {
   return Machine().ephemeral;
 }
 
+bool IsUntouched(const api::Config& before, const api::Queue& queue) {
+  return std::any_of(before.queues().begin(), before.queues().end(),
+                     [&queue](const api::Queue& old) {
+                       return old.name() == queue.name() &&
+                              old.device() == queue.device() &&
+                              old.netns() == queue.netns();
+                     });
+}
+
 std::string Listed(const std::set<std::string>& names) {
   constexpr size_t kMaxShown = 12;
   if (names.empty()) return "none";
@@ -254,6 +263,55 @@ std::optional<std::set<uint32_t>> ParseCpuList(absl::string_view text) {
     for (uint32_t cpu = range->low; cpu <= range->high; ++cpu) cpus.insert(cpu);
   }
   return cpus;
+}
+
+bool IsUntouched(const api::Config& before, const api::Config& next,
+                 const std::string& path) {
+  for (int i = 0; i < next.uplinks_size(); ++i) {
+    const api::Uplink& uplink = next.uplinks(i);
+    if (!IsAround(rules::At("uplinks", i), path)) continue;
+    return std::any_of(before.uplinks().begin(), before.uplinks().end(),
+                       [&](const auto& old) {
+                         return old.name() == uplink.name() &&
+                                old.device() == uplink.device() &&
+                                old.kernel() == uplink.kernel();
+                       });
+  }
+  for (int i = 0; i < next.queues_size(); ++i) {
+    if (!IsAround(rules::At("queues", i), path)) continue;
+    return IsUntouched(before, next.queues(i));
+  }
+  return false;
+}
+
+Machine WithUntouched(Machine machine, const api::Config& before,
+                      const api::Config& next) {
+  const auto keep = [&machine](const std::string& device) {
+    const std::optional<DeviceSpec> spec = ParseDeviceSpec(device).spec;
+    if (!spec) return;
+    machine.interfaces.insert(spec->target);
+    machine.pci_devices.insert(spec->target);
+  };
+  for (int i = 0; i < next.uplinks_size(); ++i) {
+    if (IsUntouched(before, next, rules::At("uplinks", i))) {
+      keep(next.uplinks(i).device());
+    }
+  }
+  for (const api::Queue& queue : next.queues()) {
+    if (!IsUntouched(before, queue)) continue;
+    keep(queue.device());
+    machine.namespaces.insert(queue.netns());
+  }
+  // Made and asked for at the start alone.
+  machine.has_hugepages = true;
+  machine.cpus.insert(before.dataplane().cpus().begin(),
+                      before.dataplane().cpus().end());
+  machine.has_group =
+      [group = before.control().group(),
+       now = std::move(machine.has_group)](const std::string& name) {
+        return name == group || (now && now(name));
+      };
+  return machine;
 }
 
 Findings CheckMachine(const api::Config& config, const Machine& machine) {

@@ -45,6 +45,16 @@ std::optional<std::set<uint32_t>> ParseCpuList(absl::string_view text);
 // Validate() found nothing wrong with, as written, without defaults.
 Findings CheckMachine(const api::Config& config, const Machine& machine);
 
+// Whether a finding at `path` of `next` is about an uplink or queue that has
+// the device in `before` already, in the same place.
+bool IsUntouched(const api::Config& before, const api::Config& next,
+                 const std::string& path);
+
+// `machine` as a node that runs by `before` and goes on to `next` may take it:
+// with what its untouched parts had when they were opened.
+Machine WithUntouched(Machine machine, const api::Config& before,
+                      const api::Config& next);
+
 // Whether a config can start on `machine`: what godwitd asks before it opens
 // anything, and `config check` alike. The warnings, those of `loaded` first;
 // or INVALID_ARGUMENT with a line for each thing that this version does not do

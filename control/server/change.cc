@@ -7,7 +7,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
 #include "control/intent/defaults.h"
 #include "control/intent/difference.h"
@@ -76,6 +75,19 @@ absl::StatusOr<std::vector<std::string>> ControlThread::CheckHere(
   return godwit::CheckHere(loaded, machine, taken);
 }
 
+absl::StatusOr<std::vector<std::string>> ControlThread::CheckChange(
+    const LoadedConfig& loaded) const {
+  if (snapshot_ == nullptr) return CheckHere(loaded);
+  Machine machine = ReadMachine();
+  machine.why_not_listen = nullptr;
+  std::vector<Finding> taken = CheckInterfaces(loaded.config);
+  std::erase_if(taken, [&](const Finding& finding) {
+    return IsUntouched(config_, loaded.config, finding.path);
+  });
+  return godwit::CheckHere(
+      loaded, WithUntouched(std::move(machine), config_, loaded.config), taken);
+}
+
 absl::StatusOr<std::vector<std::string>> ControlThread::CheckFile(
     const LoadedConfig& loaded) const {
   absl::StatusOr<std::vector<std::string>> warnings = CheckHere(loaded);
@@ -114,6 +126,11 @@ absl::Status ControlThread::OpenDevices(const api::Config& next,
     auto device =
         options_.devices->Open(queue, AddressesOf(next, queue.name()));
     if (!device.ok()) {
+      // Not open before either: no fault of this change. It is tried again.
+      if (SameDevice(full_.queues(), queue)) {
+        Log("queue ", queue.name(), ": not open: ", device.status().message());
+        continue;
+      }
       return AtDevice("queues", i, queue.device(), device.status(), source);
     }
     Log("queue ", queue.name(), ": ", queue.device(), ", ",
@@ -133,6 +150,8 @@ absl::StatusOr<std::vector<NameHold>> ControlThread::HoldInterfaces(
       holds.push_back(*std::move(hold));
       continue;
     }
+    // Its namespace may have gone under a queue that nobody touches.
+    if (IsUntouched(full_, next, use.path)) continue;
     taken.push_back({use.path, absl::StrCat("\"", use.value,
                                             "\": ", hold.status().message())});
   }
@@ -191,7 +210,8 @@ absl::Status ControlThread::PlumbAddresses(const api::Config& before,
     const std::vector<IpAddress> wanted = AddressesOf(next, queue.name());
     if (wanted == AddressesOf(before, queue.name())) continue;
     const absl::Status status = SetServiceAddresses(queue.netns(), wanted);
-    if (!status.ok()) return status;
+    // Without its namespace it gets them when it is opened again.
+    if (!status.ok() && !absl::IsNotFound(status)) return status;
   }
   return absl::OkStatus();
 }
@@ -256,7 +276,7 @@ void ControlThread::Steer(const api::Config& next) {
 
 absl::StatusOr<api::ChangeReply> ControlThread::Change(
     const LoadedConfig& loaded) {
-  const absl::StatusOr<std::vector<std::string>> warnings = CheckHere(loaded);
+  const absl::StatusOr<std::vector<std::string>> warnings = CheckChange(loaded);
   if (!warnings.ok()) return warnings.status();
   const Machine machine = ReadMachine();
   const api::Config next =
@@ -373,22 +393,6 @@ absl::StatusOr<api::ChangeReply> ControlThread::GoBack(const History::Entry& to,
   absl::StatusOr<api::ChangeReply> reply = Keep(*loaded, how);
   if (reply.ok()) history_.EndTrial();
   return reply;
-}
-
-void ControlThread::EndTrialWhenDue() {
-  if (!history_.IsDue(Clock::now())) return;
-  const uint64_t generation = history_.trial()->generation;
-  const History::Entry to = history_.trial()->back_to;
-  const absl::Status status =
-      GoBack(to, absl::StrCat("generation ", generation,
-                              " was not confirmed: back to generation ",
-                              to.generation))
-          .status();
-  if (status.ok()) return;
-  const std::string why = absl::StrReplaceAll(status.message(), {{"\n", "; "}});
-  if (!history_.RevertFailed(Clock::now(), why)) return;
-  Log("generation ", generation, " was not confirmed, but generation ",
-      to.generation, " does not come back: ", why, "; it is tried again");
 }
 
 }  // namespace godwit

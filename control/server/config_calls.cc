@@ -6,6 +6,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
 #include "control/api/copy_fields.h"
 #include "control/intent/defaults.h"
@@ -307,6 +308,22 @@ absl::StatusOr<api::ChangeReply> ControlThread::ConfigRollback(
     }
     return reply;
   });
+}
+
+void ControlThread::EndTrialWhenDue() {
+  if (!history_.IsDue(Clock::now())) return;
+  const uint64_t generation = history_.trial()->generation;
+  const History::Entry to = history_.trial()->back_to;
+  const absl::Status status =
+      GoBack(to, absl::StrCat("generation ", generation,
+                              " was not confirmed: back to generation ",
+                              to.generation))
+          .status();
+  if (status.ok()) return;
+  const std::string why = absl::StrReplaceAll(status.message(), {{"\n", "; "}});
+  if (!history_.RevertFailed(Clock::now(), why)) return;
+  Log("generation ", generation, " was not confirmed, but generation ",
+      to.generation, " does not come back: ", why, "; it is tried again");
 }
 
 void ControlThread::Fill(api::ConfigStatus& out) const {

@@ -155,6 +155,10 @@ class ControlThread final : public Node {
   // Of this machine; the warnings are the file's too.
   absl::StatusOr<std::vector<std::string>> CheckHere(
       const LoadedConfig& loaded) const;
+  // The same, but for what is not touched: that is as good as it was, and no
+  // reason to refuse what is to change.
+  absl::StatusOr<std::vector<std::string>> CheckChange(
+      const LoadedConfig& loaded) const;
   // And what only a restart would bring, as warnings: the file is right.
   absl::StatusOr<std::vector<std::string>> CheckFile(
       const LoadedConfig& loaded) const;

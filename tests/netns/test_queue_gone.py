@@ -10,8 +10,9 @@ import time
 
 import pytest
 from harness import packets as pk
+from harness.daemon import Refused
 from harness.netns import PATIENCE, Netns, sh
-from harness.world import World, changed, queue, standard_config
+from harness.world import World, changed, queue, service, standard_config
 from test_lifecycle import _testpmd
 
 IP = pk.V4
@@ -93,6 +94,29 @@ def test_a_tap_of_the_nodes_own_namespace_comes_back_with_its_flows():
       time.sleep(0.01)
     w.n.ip("link", "set", "dns1", "down")
     until(w, "dns1", "down", "no link: nobody is at the far end")
+
+
+@pytest.mark.parametrize("kind", ["tap", "veth"])
+def test_what_went_away_under_one_queue_keeps_nobody_from_changing_the_rest(space, kind):
+  with behind(space, f"{kind}:dns1") as w:
+    space.close()
+    until(w, "dns1", "down", f"its namespace {space.name} is gone")
+    for change in (("queue", "drain", "web0"), ("queue", "undrain", "web0"), ("queue", "drain", "dns1"),
+                   ("queue", "undrain", "dns1"), ("service", "set", "web", "--unmatched=silent"),
+                   ("egress", "set", "--reserved=5000")):
+      w.ctl(*change)
+    # Applied, too, but a start would fail: a check says so.
+    config = changed(w.config, lambda c: service(c, "web").update(affinity="client"))
+    w.apply(config)
+    for verb in ("check", "diff"):
+      with pytest.raises(Refused, match=f'netns: "{space.name}" is not a network namespace of this machine'):
+        w.ctl("config", verb, w.daemon.write(config, "check.yaml"))
+    # What it is about is judged.
+    with pytest.raises(Refused, match=f'netns "{space.name}": there is no namespace'):
+      w.ctl("queue", "set", "web0", f"--netns={space.name}")
+    w.ctl("service", "set", "dns", "--queues=dns0", f"--addresses={IP.VIP}")
+    w.ctl("queue", "remove", "dns1")
+    w.check_standing()
 
 
 class Counting:

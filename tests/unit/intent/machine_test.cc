@@ -17,6 +17,7 @@ namespace {
 
 using testing::Contains;
 using testing::ElementsAre;
+using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::StartsWith;
 
@@ -259,6 +260,54 @@ TEST(MachineTest, ReadsListsOfCpus) {
   EXPECT_EQ(ParseCpuList(""), std::nullopt);
   EXPECT_EQ(ParseCpuList("2-1"), std::nullopt);
   EXPECT_EQ(ParseCpuList("a"), std::nullopt);
+}
+
+// What a running node changes from and to: `queues` below a bypass uplink.
+LoadedConfig Node(absl::string_view queues) {
+  return Load(absl::StrCat(R"(
+dataplane: {cpus: [7]}
+uplinks: [{name: a, device: "xdp:eth9"}]
+control: {group: wheel}
+queues: )",
+                           queues));
+}
+
+TEST(MachineTest, AChangeIsNotJudgedByWhatItDoesNotTouch) {
+  const LoadedConfig before = Node(
+      "[{name: q, device: \"veth:q\", netns: gone}, {name: r, device: "
+      "\"veth:r\"}]");
+  const auto errors = [&before](const LoadedConfig& next) {
+    const Machine machine =
+        WithUntouched(TestMachine(), before.config, next.config);
+    return Lines(CheckMachine(next.config, machine).errors, next.source);
+  };
+  EXPECT_EQ(Errors(before).size(), 4U) << "nothing of it is on this machine";
+  EXPECT_THAT(errors(before), IsEmpty());
+  // By its name, wherever it is in the list and however it is drained.
+  EXPECT_THAT(errors(Node("[{name: q, device: \"veth:q\", netns: gone, "
+                          "drained: true}]")),
+              IsEmpty());
+  for (const char* const other :
+       {"[{name: s, device: \"veth:q\", netns: gone}]",
+        "[{name: q, device: \"veth:s\", netns: gone}]",
+        "[{name: q, device: \"veth:q\", netns: lost}]",
+        "[{name: r, device: \"veth:r\", netns: gone}]"}) {
+    EXPECT_THAT(errors(Node(other)), ElementsAre(HasSubstr("queues[0].netns")))
+        << other;
+  }
+}
+
+TEST(MachineTest, AFindingBelongsToWhatIsTouchedOrNot) {
+  const LoadedConfig before = Node("[{name: q, device: \"veth:q\"}]");
+  const LoadedConfig next =
+      Node("[{name: r, device: \"veth:r\"}, {name: q, device: \"veth:q\"}]");
+  const auto untouched = [&](const char* path) {
+    return IsUntouched(before.config, next.config, path);
+  };
+  EXPECT_TRUE(untouched("uplinks[0].kernel"));
+  EXPECT_FALSE(untouched("queues[0].device"));
+  EXPECT_TRUE(untouched("queues[1].device"));
+  EXPECT_FALSE(untouched("metrics.listen"));
 }
 
 }  // namespace
