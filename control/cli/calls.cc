@@ -15,6 +15,7 @@
 #include "control/cli/values.h"
 #include "control/intent/load.h"
 #include "control/intent/machine.h"
+#include "control/ownership/interfaces.h"
 
 namespace godwit::cli {
 namespace {
@@ -369,8 +370,10 @@ absl::StatusOr<Answer> CheckWithoutDaemon(const Command& command) {
   if (!loaded.ok()) return loaded.status();
   api::ConfigCheckReply reply;
   const bool is_for_another = command.keys.contains("file-only");
-  const auto warnings = is_for_another ? CheckAnywhere(*loaded)
-                                       : CheckHere(*loaded, ReadMachine());
+  const auto warnings =
+      is_for_another ? CheckAnywhere(*loaded)
+                     : CheckHere(*loaded, ReadMachine(),
+                                 CheckInterfaces(loaded->config, NameHolds()));
   if (!warnings.ok()) return warnings.status();
   reply.set_message(is_for_another
                         ? "ok (the file alone: no machine was looked at)"

@@ -23,6 +23,7 @@
 #include "control/intent/load.h"
 #include "control/intent/machine.h"
 #include "control/intent/validate.h"
+#include "control/ownership/interfaces.h"
 #include "control/server/control_thread.h"
 #include "control/server/log.h"
 #include "control/server/metrics.h"
@@ -224,6 +225,19 @@ void TellSystemdOfLinger(std::chrono::steady_clock::duration linger) {
   sd_notify(0, absl::StrCat("EXTEND_TIMEOUT_USEC=", left.count()).c_str());
 }
 
+// Before anything is open: what is missing here, all of it at once. Whether the
+// metrics can be listened on shows when that is done, last: where another
+// daemon has the devices too, those are what matters.
+absl::Status CheckStart(const api::Control& where, const Source& asked,
+                        const LoadedConfig& loaded) {
+  const absl::Status place = ControlServer::CheckPlace(where);
+  if (!place.ok()) return AtLine(place, asked);
+  Machine machine = ReadMachine();
+  machine.why_not_listen = nullptr;
+  return CheckHere(loaded, machine, CheckInterfaces(loaded.config, NameHolds()))
+      .status();
+}
+
 absl::Status Serve(const Options& options, const LoadedConfig& loaded,
                    const sigset_t& signals) {
   const api::Config config =
@@ -232,10 +246,10 @@ absl::Status Serve(const Options& options, const LoadedConfig& loaded,
   // can be applied.
   api::Control where = config.control();
   if (!options.socket.empty()) where.set_socket(options.socket);
-  absl::Status status = ControlServer::CheckPlace(where);
   // `--socket` is no line of the file.
   const Source asked = options.socket.empty() ? loaded.source : Source();
-  if (!status.ok()) return AtLine(status, asked);
+  absl::Status status = CheckStart(where, asked, loaded);
+  if (!status.ok()) return status;
   const api::Dataplane& dataplane = config.dataplane();
   const unsigned workers = dataplane.workers();
   const auto pool = StartMemory(config, workers);
@@ -326,14 +340,7 @@ int Main(int argc, char** argv) {
                  std::string(loaded.status().message()).c_str());
     return 1;
   }
-  // Before anything is open: what is missing here, all of it at once. Whether
-  // the metrics can be listened on shows when that is done, last: where
-  // another daemon has the devices too, those are what matters.
-  Machine machine = ReadMachine();
-  machine.why_not_listen = nullptr;
-  const absl::Status here = CheckHere(*loaded, machine).status();
-  const absl::Status served =
-      here.ok() ? Serve(options, *loaded, signals) : here;
+  const absl::Status served = Serve(options, *loaded, signals);
   if (!served.ok()) {
     std::fprintf(stderr, "%s\n", std::string(served.message()).c_str());
     return 1;

@@ -286,9 +286,11 @@ bool IsUntouched(const api::Config& before, const api::Config& next,
 
 Machine WithUntouched(Machine machine, const api::Config& before,
                       const api::Config& next) {
-  const auto keep = [&machine](const std::string& device) {
+  std::set<std::string> kept;
+  const auto keep = [&machine, &kept](const std::string& device) {
     const std::optional<DeviceSpec> spec = ParseDeviceSpec(device).spec;
     if (!spec) return;
+    kept.insert(spec->target);
     machine.interfaces.insert(spec->target);
     machine.pci_devices.insert(spec->target);
   };
@@ -302,6 +304,10 @@ Machine WithUntouched(Machine machine, const api::Config& before,
     keep(queue.device());
     machine.namespaces.insert(queue.netns());
   }
+  machine.why_no_socket =
+      [kept, ask = std::move(machine.why_no_socket)](const std::string& path) {
+        return kept.contains(path) || !ask ? std::string() : ask(path);
+      };
   // Made and asked for at the start alone.
   machine.has_hugepages = true;
   machine.cpus.insert(before.dataplane().cpus().begin(),

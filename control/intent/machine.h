@@ -59,10 +59,10 @@ Machine WithUntouched(Machine machine, const api::Config& before,
 // anything, and `config check` alike. The warnings, those of `loaded` first;
 // or INVALID_ARGUMENT with a line for each thing that this version does not do
 // yet or that `machine` does not have, and for each of `taken`: what is there,
-// but is somebody else's.
+// but is somebody else's (CheckInterfaces of control/ownership).
 absl::StatusOr<std::vector<std::string>> CheckHere(
     const LoadedConfig& loaded, const Machine& machine,
-    const std::vector<Finding>& taken = {});
+    const std::vector<Finding>& taken);
 
 // The same without a machine: for a file that is written for another one.
 absl::StatusOr<std::vector<std::string>> CheckAnywhere(

@@ -12,10 +12,20 @@ namespace {
 
 using Kind = InterfaceUse::Kind;
 
-// What `device:` itself stands for; nothing, if that is no interface.
+// Another process finds the device there.
+bool IsServer(const DeviceSpec& spec) {
+  return spec.kind == DeviceSpec::Kind::kVhost ||
+         (spec.kind == DeviceSpec::Kind::kMemif &&
+          spec.memif_role == DeviceSpec::MemifRole::kServer);
+}
+
+// What `device:` itself stands for; nothing, if that has no name here.
 void AddDevice(const std::string& path, const std::string& device,
                const std::string& netns, std::vector<InterfaceUse>& uses) {
   const auto spec = ParseDeviceSpec(device).spec;
+  if (spec && IsServer(*spec)) {
+    uses.push_back({path + ".device", device, Kind::kSocket, spec->target, ""});
+  }
   if (!spec || !spec->IsInterface()) return;
   Kind kind = Kind::kOpened;
   if (spec->kind == DeviceSpec::Kind::kTap) kind = Kind::kTap;
@@ -23,9 +33,14 @@ void AddDevice(const std::string& path, const std::string& device,
   uses.push_back({path + ".device", device, kind, spec->target, netns});
 }
 
-absl::Status Check(const InterfaceUse& use) {
+absl::Status Check(const InterfaceUse& use, const NameHolds& ours) {
+  const absl::Status free = use.kind == Kind::kSocket
+                                ? ours.CheckSocket(use.name)
+                                : ours.Check(use.name, use.netns);
+  if (!free.ok()) return free;
   switch (use.kind) {
     case Kind::kOpened:
+    case Kind::kSocket:
       return absl::OkStatus();
     case Kind::kTap:
       return CheckTap(use.name, use.netns).status();
@@ -90,12 +105,21 @@ std::vector<InterfaceUse> InterfacesOf(const api::Config& config) {
   return all;
 }
 
-std::vector<Finding> CheckInterfaces(const api::Config& config) {
+absl::StatusOr<NameHold> Hold(const InterfaceUse& use, NameHolds& names) {
+  return use.kind == Kind::kSocket ? names.HoldSocket(use.name)
+                                   : names.Hold(use.name, use.netns);
+}
+
+std::vector<Finding> CheckInterfaces(const api::Config& config,
+                                     const NameHolds& ours) {
   std::vector<Finding> found;
   for (const InterfaceUse& use : InterfacesOf(config)) {
-    const absl::Status status = Check(use);
+    const absl::Status status = Check(use, ours);
     // A namespace that is not there is reported at its own place.
-    if (status.ok() || absl::IsNotFound(status)) continue;
+    if (status.ok() || absl::IsNotFound(status) ||
+        absl::IsPermissionDenied(status)) {
+      continue;
+    }
     found.push_back(
         {use.path, absl::StrCat("\"", use.value, "\": ", status.message())});
   }

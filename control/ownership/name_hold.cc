@@ -8,12 +8,23 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "control/plumb/link.h"
 
 namespace godwit {
+
+// What a name is told apart by. `socket`, `file`: empty if it takes none.
+struct NameHolds::Key {
+  std::string socket;
+  std::string file;
+  std::string what;  // "interface dns0"
+
+  const std::string& text() const { return socket.empty() ? file : socket; }
+};
+
 namespace {
 
 // Callers that nobody accepts: each is a second daemon that has read who the
@@ -41,57 +52,141 @@ OwnedFd NewSocket() {
       socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 }
 
-// ", process 4711,", or nothing where that can't be found out.
-std::string HolderOf(const AbstractAddress& place) {
+// The process id of who listens at `key`, empty where that can't be found out;
+// nullopt if nobody does.
+std::optional<std::string> ListenerAt(const std::string& key) {
+  const AbstractAddress place = AddressOf(key);
   const OwnedFd fd = NewSocket();
+  const auto* const address = reinterpret_cast<const sockaddr*>(&place.address);
+  if (fd.get() < 0 || connect(fd.get(), address, place.size) != 0) {
+    // EAGAIN: it has more callers than it takes.
+    return errno == EAGAIN ? std::optional<std::string>("") : std::nullopt;
+  }
   ucred holder = {};
   socklen_t size = sizeof(holder);
-  const auto* const address = reinterpret_cast<const sockaddr*>(&place.address);
-  if (fd.get() < 0 || connect(fd.get(), address, place.size) != 0 ||
-      getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &holder, &size) != 0) {
+  if (getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &holder, &size) != 0) {
     return "";
   }
-  return absl::StrCat(", process ", holder.pid, ",");
+  return absl::StrCat(holder.pid);
 }
 
-absl::StatusOr<std::string> KeyOf(const std::string& name,
-                                  const std::string& netns) {
-  if (netns.empty()) return absl::StrCat("godwit/", name);
+absl::Status HeldBy(const std::string& pid, const std::string& what) {
+  return absl::AlreadyExistsError(
+      absl::StrCat("another godwitd", pid.empty() ? "" : ", process ", pid,
+                   pid.empty() ? "" : ",", " has ", what,
+                   ": stop it, or give this one other devices"));
+}
+
+absl::Status Listen(const std::string& key, OwnedFd& fd) {
+  fd = NewSocket();
+  if (fd.get() < 0) return absl::ErrnoToStatus(errno, "a Unix socket");
+  const AbstractAddress place = AddressOf(key);
+  const auto* const address = reinterpret_cast<const sockaddr*>(&place.address);
+  if (bind(fd.get(), address, place.size) == 0 &&
+      listen(fd.get(), kBacklog) == 0) {
+    return absl::OkStatus();
+  }
+  if (errno == EADDRINUSE) return absl::AlreadyExistsError(key);
+  return absl::ErrnoToStatus(errno, absl::StrCat("holding ", key));
+}
+
+}  // namespace
+
+absl::StatusOr<NameHolds::Key> NameHolds::KeyOf(const std::string& name,
+                                                const std::string& netns) {
+  const absl::Status valid = CheckLinkName(name);
+  if (!valid.ok()) return valid;
+  Key key;
+  key.what = absl::StrCat("interface ", name);
+  key.socket = absl::StrCat("godwit/", name);
+  if (netns.empty()) return key;
   const auto there = OpenNetns(netns);
   if (!there.ok()) return there.status();
   struct stat info = {};
   if (fstat(there->get(), &info) != 0) {
     return absl::ErrnoToStatus(errno, absl::StrCat("netns \"", netns, "\""));
   }
-  return absl::StrCat("godwit/", name, "@", info.st_ino);
+  key.file = absl::StrCat(name, "@", info.st_ino);
+  absl::StrAppend(&key.socket, "@", info.st_ino);
+  return key;
 }
 
-}  // namespace
+absl::StatusOr<NameHolds::Key> NameHolds::KeyOfSocket(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  const std::string directory = path.substr(0, slash == 0 ? 1 : slash);
+  struct stat info = {};
+  if (slash == path.npos || stat(directory.c_str(), &info) != 0) {
+    return absl::NotFoundError(
+        absl::StrCat(path, ": its directory is not there"));
+  }
+  Key key;
+  key.what = absl::StrCat("socket ", path);
+  key.file =
+      absl::StrCat(path.substr(slash + 1), "@", info.st_dev, "-", info.st_ino);
+  return key;
+}
+
+bool NameHolds::IsOurs(const Key& key) const {
+  const auto known = held_.find(key.text());
+  return known != held_.end() && !known->second.expired();
+}
+
+absl::Status NameHolds::Check(const Key& key) const {
+  if (IsOurs(key)) return absl::OkStatus();
+  std::optional<std::string> holder;
+  if (!key.socket.empty()) holder = ListenerAt(key.socket);
+  if (!holder && !key.file.empty()) {
+    holder = HoldFile::HolderOf(folder_, key.file);
+  }
+  return holder ? HeldBy(*holder, key.what) : absl::OkStatus();
+}
+
+absl::StatusOr<NameHold> NameHolds::Hold(const Key& key) {
+  std::weak_ptr<const HeldName>& known = held_[key.text()];
+  if (NameHold ours = known.lock()) return ours;
+  auto held = std::make_shared<HeldName>();
+  if (!key.socket.empty()) {
+    const absl::Status status = Listen(key.socket, held->socket);
+    if (absl::IsAlreadyExists(status)) {
+      return HeldBy(ListenerAt(key.socket).value_or(""), key.what);
+    }
+    if (!status.ok()) return status;
+  }
+  if (!key.file.empty()) {
+    auto file = HoldFile::Take(folder_, key.file);
+    if (absl::IsAlreadyExists(file.status())) {
+      return HeldBy(HoldFile::HolderOf(folder_, key.file).value_or(""),
+                    key.what);
+    }
+    if (!file.ok()) return file.status();
+    held->file = *std::move(file);
+  }
+  known = held;
+  return held;
+}
 
 absl::StatusOr<NameHold> NameHolds::Hold(const std::string& name,
                                          const std::string& netns) {
-  const absl::Status valid = CheckLinkName(name);
-  if (!valid.ok()) return valid;
   const auto key = KeyOf(name, netns);
   if (!key.ok()) return key.status();
-  std::weak_ptr<const OwnedFd>& known = held_[*key];
-  if (NameHold ours = known.lock()) return ours;
-  OwnedFd fd = NewSocket();
-  if (fd.get() < 0) return absl::ErrnoToStatus(errno, "a Unix socket");
-  const AbstractAddress place = AddressOf(*key);
-  const auto* const address = reinterpret_cast<const sockaddr*>(&place.address);
-  if (bind(fd.get(), address, place.size) != 0 ||
-      listen(fd.get(), kBacklog) != 0) {
-    if (errno != EADDRINUSE) {
-      return absl::ErrnoToStatus(errno, absl::StrCat("holding ", *key));
-    }
-    return absl::AlreadyExistsError(
-        absl::StrCat("another godwitd", HolderOf(place), " has interface ",
-                     name, ": stop it, or give this one other devices"));
-  }
-  NameHold hold = std::make_shared<const OwnedFd>(std::move(fd));
-  known = hold;
-  return hold;
+  return Hold(*key);
+}
+
+absl::StatusOr<NameHold> NameHolds::HoldSocket(const std::string& path) {
+  const auto key = KeyOfSocket(path);
+  if (!key.ok()) return key.status();
+  return Hold(*key);
+}
+
+absl::Status NameHolds::Check(const std::string& name,
+                              const std::string& netns) const {
+  const auto key = KeyOf(name, netns);
+  return key.ok() ? Check(*key) : absl::OkStatus();
+}
+
+absl::Status NameHolds::CheckSocket(const std::string& path) const {
+  const auto key = KeyOfSocket(path);
+  return key.ok() ? Check(*key) : absl::OkStatus();
 }
 
 }  // namespace godwit

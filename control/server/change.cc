@@ -63,16 +63,20 @@ absl::Status AtDevice(const char* list, int index, const std::string& device,
 
 }  // namespace
 
+std::vector<Finding> ControlThread::Taken(const api::Config& config) const {
+  std::vector<Finding> taken = CheckInterfaces(config, names_);
+  for (Finding& finding : announcing_.CheckTable(config)) {
+    taken.push_back(std::move(finding));
+  }
+  return taken;
+}
+
 absl::StatusOr<std::vector<std::string>> ControlThread::CheckHere(
     const LoadedConfig& loaded) const {
   Machine machine = ReadMachine();
   // Fixed at start; and from then on it is we who listen there.
   machine.why_not_listen = nullptr;
-  std::vector<Finding> taken = CheckInterfaces(loaded.config);
-  for (Finding& finding : announcing_.CheckTable(loaded.config)) {
-    taken.push_back(std::move(finding));
-  }
-  return godwit::CheckHere(loaded, machine, taken);
+  return godwit::CheckHere(loaded, machine, Taken(loaded.config));
 }
 
 absl::StatusOr<std::vector<std::string>> ControlThread::CheckChange(
@@ -80,7 +84,7 @@ absl::StatusOr<std::vector<std::string>> ControlThread::CheckChange(
   if (snapshot_ == nullptr) return CheckHere(loaded);
   Machine machine = ReadMachine();
   machine.why_not_listen = nullptr;
-  std::vector<Finding> taken = CheckInterfaces(loaded.config);
+  std::vector<Finding> taken = Taken(loaded.config);
   std::erase_if(taken, [&](const Finding& finding) {
     return IsUntouched(config_, loaded.config, finding.path);
   });
@@ -145,7 +149,7 @@ absl::StatusOr<std::vector<NameHold>> ControlThread::HoldInterfaces(
   std::vector<NameHold> holds;
   std::vector<Finding> taken;
   for (const InterfaceUse& use : InterfacesOf(next)) {
-    auto hold = names_.Hold(use.name, use.netns);
+    auto hold = Hold(use, names_);
     if (hold.ok()) {
       holds.push_back(*std::move(hold));
       continue;

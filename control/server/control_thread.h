@@ -152,6 +152,8 @@ class ControlThread final : public Node {
                                           const std::string& how);
   // Takes back what nobody has confirmed in time.
   void EndTrialWhenDue();
+  // What `config` names that is another's.
+  std::vector<Finding> Taken(const api::Config& config) const;
   // Of this machine; the warnings are the file's too.
   absl::StatusOr<std::vector<std::string>> CheckHere(
       const LoadedConfig& loaded) const;

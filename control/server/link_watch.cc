@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What comes and goes under open devices without an operator's word: links,
 // peers, interfaces and the namespaces that they are in.
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -123,10 +124,11 @@ void ControlThread::ReopenReturned() {
 }
 
 absl::Status ControlThread::Reopen(const api::Queue& queue) {
+  std::vector<NameHold> holds;
   for (const InterfaceUse& use : InterfacesOf(queue, 0)) {
-    auto hold = names_.Hold(use.name, use.netns);
+    auto hold = Hold(use, names_);
     if (!hold.ok()) return hold.status();
-    held_.push_back(*std::move(hold));
+    holds.push_back(*std::move(hold));
   }
   const auto open = queues_.find(queue.name());
   if (open != queues_.end()) {
@@ -145,6 +147,7 @@ absl::Status ControlThread::Reopen(const api::Queue& queue) {
   if (!device.ok()) return device.status();
   Log("queue ", queue.name(), ": opened again");
   queues_[queue.name()] = *std::move(device);
+  std::move(holds.begin(), holds.end(), std::back_inserter(held_));
   UpdateLiveness(full_);
   Republish("a queue is there again");
   return absl::OkStatus();

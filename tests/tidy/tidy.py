@@ -156,8 +156,8 @@ def include_breaches(name, target, is_system):
     if top == "dataplane" and target_top == "dataplane":
         yield from order_breaches(room, target, target_room)
     if room == "control/cli" and target_top in ("dataplane", "control", "bpf") and target_room not in (
-            "control/cli", "control/api", "control/intent"):
-        yield f"{target}: cli includes api and intent alone"
+            "control/cli", "control/api", "control/intent", "control/ownership"):
+        yield f"{target}: cli includes api, intent and ownership alone"
 
 
 def order_breaches(room, target, target_room):
