@@ -29,12 +29,23 @@ ServiceLife LifeOf(const api::Service& service, const QueueLives& queues) {
 }
 
 AddressLives LivesOf(const api::Config& config, const QueueLives& queues) {
+  // Who only originates serves nobody: it counts where no other has the
+  // address.
+  std::set<IpAddress> served;
+  for (const api::Service& service : config.services()) {
+    if (service.ports().empty()) continue;
+    for (const std::string& text : service.addresses()) {
+      served.insert(*IpAddress::Parse(text));
+    }
+  }
   AddressLives lives;
   for (const api::Service& service : config.services()) {
     if (service.addresses().empty()) continue;
     const ServiceLife life = LifeOf(service, queues);
     for (const std::string& text : service.addresses()) {
-      AddressLife& address = lives[*IpAddress::Parse(text)];
+      const IpAddress parsed = *IpAddress::Parse(text);
+      if (service.ports().empty() && served.contains(parsed)) continue;
+      AddressLife& address = lives[parsed];
       address.is_live = address.is_live || life.alive > 0;
       address.is_drained = address.is_drained || life.drained > 0;
       if (address.reason.empty()) address.reason = life.reason;

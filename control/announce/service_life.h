@@ -24,7 +24,8 @@ struct ServiceLife {
 };
 ServiceLife LifeOf(const api::Service& service, const QueueLives& queues);
 
-// An address of several services is alive while one of them is.
+// An address of several services is alive while one of them is; those without
+// ports, which only originate, don't count beside one that has some.
 AddressLives LivesOf(const api::Config& config, const QueueLives& queues);
 
 // Service addresses that a queue's namespace needs on its loopback.
