@@ -65,9 +65,7 @@ absl::Status AtDevice(const char* list, int index, const std::string& device,
 
 std::vector<Finding> ControlThread::Taken(const api::Config& config) const {
   std::vector<Finding> taken = CheckInterfaces(config, names_);
-  for (Finding& finding : announcing_.CheckTable(config)) {
-    taken.push_back(std::move(finding));
-  }
+  for (const Finding& f : announcing_.CheckTable(config)) taken.push_back(f);
   return taken;
 }
 
