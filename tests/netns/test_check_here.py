@@ -62,7 +62,7 @@ CASES = {
     "lcores": (dataplane(eal_args=["-l", "0"]), "dataplane.eal_args[0]", '"-l"', "dataplane.cpus"),
     "value": (dataplane(eal_args=["--iova-mode=xx"]), "dataplane.eal_args[0]", '"xx"', "pa va"),
     "vdev": (dataplane(eal_args=["--vdev", "net_foo0"]), "dataplane.eal_args[1]", '"net_foo0"', "net_null"),
-    "socket": (lambda c: c.update(control={"socket": "/" + "a" * 98}), "control.socket", '"/aaa', "98 bytes"),
+    "socket": (lambda c: c.update(control={"socket": "/" + "a" * 107}), "control.socket", '"/aaa', "107 bytes"),
 }
 
 

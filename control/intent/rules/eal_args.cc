@@ -42,14 +42,12 @@ constexpr Option kOptions[] = {
     {"--iova-mode", Takes::kValue},
     {"--legacy-mem", Takes::kNothing},
     {"--log-level", Takes::kValue},
-    {"--main-lcore", Takes::kValue},
     {"--match-allocations", Takes::kNothing},
     {"--mbuf-pool-ops-name", Takes::kValue},
     {"--no-hpet", Takes::kNothing},
     {"--no-pci", Takes::kNothing},
     {"--no-shconf", Takes::kNothing},
     {"--no-telemetry", Takes::kNothing},
-    {"--proc-type", Takes::kValue},
     {"--single-file-segments", Takes::kNothing},
     {"--socket-limit", Takes::kValue},
     {"--syslog", Takes::kValue},
@@ -64,10 +62,14 @@ constexpr Option kOptions[] = {
     {"--vmware-tsc-map", Takes::kNothing},
 };
 
-// DPDK takes each of them once, or one of several, and the daemon has.
-constexpr absl::string_view kOurs[] = {
-    "-S",       "-c",          "-l",        "-s",
-    "--lcores", "--in-memory", "--no-huge", "--socket-mem"};
+// DPDK takes each of them once, or one of several, and the daemon has; a
+// secondary process waits for ever for a first one.
+constexpr Option kOurs[] = {
+    {"-S", Takes::kValue},           {"-c", Takes::kValue},
+    {"-l", Takes::kValue},           {"-s", Takes::kValue},
+    {"--lcores", Takes::kValue},     {"--in-memory", Takes::kNothing},
+    {"--no-huge", Takes::kNothing},  {"--socket-mem", Takes::kValue},
+    {"--main-lcore", Takes::kValue}, {"--proc-type", Takes::kValue}};
 
 struct Words {
   absl::string_view name;
@@ -78,13 +80,8 @@ struct Words {
 constexpr Words kWords[] = {
     {"--huge-unlink", " always existing never "},
     {"--iova-mode", " pa va "},
-    {"--proc-type", " auto primary secondary "},
     {"--vfio-intr", " legacy msi msix "},
 };
-
-bool IsOurs(absl::string_view name) {
-  return std::find(std::begin(kOurs), std::end(kOurs), name) != std::end(kOurs);
-}
 
 // What `value` is not, as a value of `name`; empty if nothing is known of it.
 std::string WhyNotValue(absl::string_view name, absl::string_view value,
@@ -105,11 +102,12 @@ absl::string_view NameOf(absl::string_view arg) {
   return arg.substr(0, 2);
 }
 
-const Option* Find(absl::string_view name) {
+template <size_t kSize>
+const Option* Find(const Option (&options)[kSize], absl::string_view name) {
   const Option* const found =
-      std::find_if(std::begin(kOptions), std::end(kOptions),
+      std::find_if(std::begin(options), std::end(options),
                    [name](const Option& each) { return each.name == name; });
-  return found == std::end(kOptions) ? nullptr : found;
+  return found == std::end(options) ? nullptr : found;
 }
 
 std::string Known() {
@@ -130,14 +128,14 @@ void CheckEalArgs(const api::Dataplane& dataplane, Findings& findings) {
       continue;
     }
     const absl::string_view name = NameOf(arg);
-    if (IsOurs(name)) {
+    if (const Option* const ours = Find(kOurs, name); ours != nullptr) {
       NotA(findings, path, arg,
            "possible: the daemon says that itself, by dataplane.cpus, workers "
            "and hugepages");
-      if (name.size() == 2 && arg.size() == 2) ++i;  // its value
+      if (ours->takes == Takes::kValue && arg == name) ++i;  // its value
       continue;
     }
-    const Option* const option = Find(name);
+    const Option* const option = Find(kOptions, name);
     if (option == nullptr) {
       NotA(findings, path, arg,
            absl::StrCat("an option of DPDK's environment: ", Known()));

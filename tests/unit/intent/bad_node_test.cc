@@ -78,9 +78,18 @@ const BadInput kBadInputs[] = {
      "godwit.yaml:8: dataplane.eal_args[0]: \"xx\" is not a value of "
      "--iova-mode: pa va"},
     {"EalArgumentsWordBehindIt", 8,
-     "dataplane: {eal_args: [--proc-type, second]}",
+     "dataplane: {eal_args: [--vfio-intr, second]}",
      "godwit.yaml:8: dataplane.eal_args[1]: \"second\" is not a value of "
-     "--proc-type: auto primary secondary"},
+     "--vfio-intr: legacy msi msix"},
+    {"EalArgumentThatWaitsForEver", 8,
+     "dataplane: {eal_args: [--proc-type, secondary]}",
+     "godwit.yaml:8: dataplane.eal_args[0]: \"--proc-type\" is not possible: "
+     "the daemon says that itself, by dataplane.cpus, workers and hugepages"},
+    {"EalArgumentThatWaitsForEverInOneWord", 8,
+     "dataplane: {eal_args: [--proc-type=secondary]}",
+     "godwit.yaml:8: dataplane.eal_args[0]: \"--proc-type=secondary\" is not "
+     "possible: the daemon says that itself, by dataplane.cpus, workers and "
+     "hugepages"},
     {"EalArgumentsVdev", 8, "dataplane: {eal_args: [\"--vdev=net_ring0,=1\"]}",
      "godwit.yaml:8: dataplane.eal_args[0]: \"net_ring0,=1\" is not "
      "well-formed: behind its name come KEY=VALUE, separated by commas"},
@@ -156,7 +165,7 @@ const BadInput kBadInputs[] = {
      "IPv4, as in \"127.0.0.1:9467\""},
     {"ControlSocket", 8, "control: {socket: run/control.sock}",
      "godwit.yaml:8: control.socket: \"run/control.sock\" is not the absolute "
-     "path of a socket, of at most 98 bytes"},
+     "path of a socket, of at most 107 bytes"},
     {"ControlGroup", 8, "control: {group: \"a b\"}",
      "godwit.yaml:8: control.group: \"a b\" is not the name of a group"},
     {"ControlMode", 8, "control: {mode: \"0888\"}",
