@@ -5,10 +5,11 @@
  *
  * A source may be seen out there if it is the node's unicast address or a
  * link-local one; ARP, neighbour discovery and multicast listener messages
- * never leave the link. From a service address a program of the root namespace
- * is sending, the queue `kernel`: a worker decides whether it replies or
- * originates. So it is with what the unicast address sends to a service address
- * of this node, which stays inside. Everything else is dropped and counted. */
+ * never leave the link, where only service addresses are not answered for. From
+ * a service address a program of the root namespace is sending, the queue
+ * `kernel`: a worker decides whether it replies or originates. So it is with
+ * what the unicast address sends to a service address of this node, which stays
+ * inside. Everything else is dropped and counted. */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/ip.h>
@@ -49,6 +50,21 @@ static __always_inline enum Source SourceOfV4(struct __sk_buff *frame,
   }
   return SourceOfFlags(FlagsOfV4(tables, ip.saddr),
                        FlagsOfV4(tables, ip.daddr));
+}
+
+/* Nobody on the link may learn that a service address is here: the kernel has
+ * it on its loopback, and would answer for it and announce it. What it asks for
+ * itself goes on: a neighbour must be found. */
+static __always_inline enum Source SourceOfArp(struct __sk_buff *frame,
+                                               __u32 offset,
+                                               const struct Tables *tables) {
+  struct ArpIpv4 arp;
+  if (bpf_skb_load_bytes(frame, offset, &arp, sizeof(arp))) return kAllowed;
+  if (arp.operation == bpf_htons(kArpRequest) && arp.sender != arp.target) {
+    return kAllowed;
+  }
+  __u32 flags = FlagsOfV4(tables, arp.sender);
+  return flags & kSteerService ? kForbidden : kAllowed;
 }
 
 /* Messages that no router forwards, by their type and the hop limit that their
@@ -123,7 +139,7 @@ static __always_inline enum Source SourceOfFrame(struct __sk_buff *frame,
     offset += sizeof(tag);
   }
   if (qinq || vlan != tables->config->vlan) return kAllowed;
-  if (type == bpf_htons(kEtherArp)) return kAllowed;
+  if (type == bpf_htons(kEtherArp)) return SourceOfArp(frame, offset, tables);
   if (type == bpf_htons(kEtherIpv4)) return SourceOfV4(frame, offset, tables);
   if (type == bpf_htons(kEtherIpv6)) return SourceOfV6(frame, offset, tables);
   return IsLinkControl(&eth) ? kAllowed : kForbidden;

@@ -13,6 +13,8 @@ enum {
   kEtherVlan = 0x8100, /* IEEE 802.1Q */
   kEtherQinq = 0x88a8, /* IEEE 802.1ad */
 
+  kArpRequest = 1,
+
   kProtoHopByHop = 0,
   kProtoIcmp = 1,
   kProtoTcp = 6,
@@ -53,6 +55,19 @@ struct VlanTag {
   __be16 tci;
   __be16 ether_type;
 };
+
+/* RFC 826, of Ethernet and IPv4. */
+struct ArpIpv4 {
+  __be16 hardware;
+  __be16 protocol;
+  __u8 hardware_size;
+  __u8 protocol_size;
+  __be16 operation;
+  __u8 sender_mac[6];
+  __be32 sender;
+  __u8 target_mac[6];
+  __be32 target;
+} __attribute__((packed));
 
 struct Ipv6Ext {
   __u8 next_header;

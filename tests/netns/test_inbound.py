@@ -241,6 +241,15 @@ def test_ANY_25_service_addresses_are_not_answered_for_on_the_link(w, ip):
   assert w.up.ask(ip.VIP, ip.GW, timeout=0.6, tries=2) is None
 
 
+def test_ANY_25_nor_are_those_that_the_kernel_has_on_its_loopback(w, ip):
+  w.n.ip("addr", "add", f"{ip.VIPC}/{ip.full}", "dev", "lo", *(["nodad"] if ip.v == 6 else []))
+  try:
+    assert w.up.ask(ip.VIPC, ip.GW, timeout=0.6, tries=2) is None
+    assert w.up.ask(ip.U, ip.GW) is not None
+  finally:
+    w.n.ip("addr", "del", f"{ip.VIPC}/{ip.full}", "dev", "lo")
+
+
 def test_ANY_16_own_sources_from_the_wire_are_dropped(w, ip):
   for source in (ip.VIPC, ip.VIPB, ip.U):
     with w.drops(1, "spoof_own_src"):

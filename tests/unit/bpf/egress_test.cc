@@ -223,6 +223,34 @@ Bytes To(const Bytes& mac, Bytes frame) {
   return frame;
 }
 
+Bytes Arp(uint8_t operation, const char* sender, const char* target) {
+  Bytes arp = {0, 1, 8, 0, 6, 4, 0, operation, 2, 0, 0, 0, 0, 7};
+  const auto add = [&arp](const char* text) {
+    const IpAddress address = *IpAddress::Parse(text);
+    arp.insert(arp.end(), address.V4Bytes(), address.V4Bytes() + 4);
+  };
+  add(sender);
+  arp.insert(arp.end(), 6, 0);
+  add(target);
+  arp.resize(46);
+  return FrameOfType(0x0806, arp);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    ArpMessages, EgressCaseTest,
+    testing::Values(
+        Case{"Request", Arp(1, kUnicast, kPeer), kGoesOn},
+        Case{"Reply", Arp(2, kUnicast, kPeer), kGoesOn},
+        Case{"Announcement", Arp(1, kUnicast, kUnicast), kGoesOn},
+        Case{"Probe", Arp(1, "0.0.0.0", kService), kGoesOn},
+        Case{"RequestOfAService", Arp(1, kService, kPeer), kGoesOn},
+        Case{"ReplyOfAService", Arp(2, kService, kPeer), TC_ACT_SHOT},
+        Case{"ReplyOfTheKernelsService", Arp(2, kByKernel, kPeer), TC_ACT_SHOT},
+        Case{"AnnouncementOfAService", Arp(1, kService, kService), TC_ACT_SHOT},
+        Case{"UnaskedReplyOfAService", Arp(2, kService, kService),
+             TC_ACT_SHOT}),
+    NameOf);
+
 INSTANTIATE_TEST_SUITE_P(
     Others, EgressCaseTest,
     testing::Values(
