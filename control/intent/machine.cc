@@ -152,6 +152,9 @@ void CheckDeviceExists(const std::string& path, const std::string& device,
         absl::StrCat("a device of this machine: it has no interface ",
                      spec->target, " but ", Listed(machine.interfaces)));
   }
+  if (needs_interface && spec->target == "lo") {
+    rules::NotA(findings, path, device, "a link: lo is the loopback");
+  }
   if (spec->kind == Kind::kPci && !machine.pci_devices.contains(spec->target)) {
     rules::NotA(findings, path, device,
                 "a device of this machine: `lspci -D` lists them");
@@ -186,6 +189,18 @@ void CheckGroupExists(const api::Config& config, const Machine& machine,
     return;
   }
   rules::NotA(findings, "control.group", group, "a group of this machine");
+}
+
+// Its directory is made where there is none.
+void CheckControlSocket(const api::Config& config, Findings& findings) {
+  const std::string& path = config.control().socket();
+  std::error_code error;
+  const auto found = std::filesystem::symlink_status(path, error);
+  if (!std::filesystem::exists(found) || std::filesystem::is_socket(found)) {
+    return;
+  }
+  rules::NotA(findings, "control.socket", path,
+              "free: it is there and is not a socket");
 }
 
 void CheckMetricsCanListen(const api::Config& config, const Machine& machine,
@@ -334,6 +349,7 @@ Findings CheckMachine(const api::Config& config, const Machine& machine) {
     CheckNetnsExists(config.queues(i), path, machine, findings);
   }
   CheckGroupExists(config, machine, findings);
+  CheckControlSocket(config, findings);
   CheckMetricsCanListen(config, machine, findings);
   CheckHugepagesExist(config, machine, findings);
   WarnOfEphemeralPorts(config, machine, findings);

@@ -62,6 +62,8 @@ CASES = {
     "lcores": (dataplane(eal_args=["-l", "0"]), "dataplane.eal_args[0]", '"-l"', "dataplane.cpus"),
     "value": (dataplane(eal_args=["--iova-mode=xx"]), "dataplane.eal_args[0]", '"xx"', "pa va"),
     "vdev": (dataplane(eal_args=["--vdev", "net_foo0"]), "dataplane.eal_args[1]", '"net_foo0"', "net_null"),
+    "loopback": (device("afpacket:lo"), "queues[1].device", '"afpacket:lo"', "a link"),
+    "no socket": (lambda c: c.update(control={"socket": "/etc/passwd"}), "control.socket", '"/etc/passwd"', "not a socket"),
     "socket": (lambda c: c.update(control={"socket": "/" + "a" * 107}), "control.socket", '"/aaa', "107 bytes"),
 }
 
