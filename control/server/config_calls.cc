@@ -49,6 +49,18 @@ absl::Status NoSuch(const char* what, const std::string& name,
       absl::StrCat(what, " \"", name, "\": this node has ", NamesOf(list)));
 }
 
+std::string ServicesWith(const api::Config& config, const std::string& queue) {
+  std::string names;
+  for (const api::Service& service : config.services()) {
+    for (const api::QueueRef& ref : service.queues()) {
+      if (ref.queue() != queue) continue;
+      absl::StrAppend(&names, names.empty() ? "service \"" : ", \"",
+                      service.name(), "\"");
+    }
+  }
+  return names;
+}
+
 template <class List>
 bool RemoveByName(List* list, const std::string& name) {
   for (int i = 0; i < list->size(); ++i) {
@@ -65,8 +77,7 @@ absl::Status NotYet(const char* what) {
 }
 
 // The queue `kernel` is of no configuration.
-absl::Status CheckNotBuiltIn(const std::string& queue,
-                             const std::string& verb) {
+absl::Status CheckNotBuiltIn(const std::string& queue, absl::string_view verb) {
   if (queue != kKernelQueueName) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(
       "queue \"", queue, "\": cannot ", verb,
@@ -172,6 +183,12 @@ absl::StatusOr<api::ChangeReply> ControlThread::QueueRemove(
     api::Config next = config_;
     if (!RemoveByName(next.mutable_queues(), request.name())) {
       return NoSuch("queue", request.name(), config_.queues());
+    }
+    const std::string users = ServicesWith(next, request.name());
+    if (!users.empty()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("queue \"", request.name(), "\": is of ", users,
+                       ": give that others, or remove it, first"));
     }
     return Apply(std::move(next),
                  absl::StrCat("queue remove ", request.name()));

@@ -73,6 +73,10 @@ def refused(w, *argv):
   return err
 
 
+def test_a_queue_that_a_service_has_is_not_removed(node):
+  assert 'queue "dns1": is of service "dns"' in refused(node, "queue", "remove", "dns1")
+
+
 def test_a_change_that_is_not_confirmed_goes_by_itself(node, ip):
   """Also when who asked for it is gone; flows from before it and the mapping live through both changes."""
   sport, p = mapping(node, "crawl0", "tcp", ip.I1, ip.S, 443)
