@@ -25,8 +25,9 @@ inline constexpr uint32_t kMaxWeight = 65535;
 inline constexpr uint32_t kMinMtu = 68;        // RFC 791
 inline constexpr uint32_t kMinIpv6Mtu = 1280;  // RFC 8200, 5
 inline constexpr uint32_t kMaxMtu = 9600;
-inline constexpr uint32_t kMaxXskMtu = 2030;      // AF_XDP: one buffer a frame
-inline constexpr uint16_t kMinEgressPort = 1024;  // RFC 6056, 3.2
+inline constexpr uint32_t kMaxXskMtu = 2030;       // AF_XDP: one buffer a frame
+inline constexpr uint32_t kMaxAfPacketMtu = 1930;  // a slot of 2 KiB, the same
+inline constexpr uint16_t kMinEgressPort = 1024;   // RFC 6056, 3.2
 
 // Everything that is wrong with `config`, in no order.
 Findings Validate(const api::Config& config);

@@ -226,9 +226,12 @@ bool UsesIpv6(const api::Config& config) {
 void CheckMtu(const api::Config& config, const std::string& path,
               const std::string& device, uint32_t mtu, Findings& findings) {
   const auto spec = SpecOf(device);
-  const bool is_af_xdp =
-      spec && (spec->kind == Kind::kVeth || spec->kind == Kind::kXdp);
-  const uint32_t max = is_af_xdp ? kMaxXskMtu : kMaxMtu;
+  uint32_t max = kMaxMtu;
+  if (spec && (spec->kind == Kind::kVeth || spec->kind == Kind::kXdp)) {
+    max = kMaxXskMtu;
+  } else if (spec && spec->kind == Kind::kAfPacket) {
+    max = kMaxAfPacketMtu;
+  }
   if (mtu < kMinMtu || mtu > max) {
     NotIn(findings, path, mtu, "an MTU for this device: a number", kMinMtu,
           max);

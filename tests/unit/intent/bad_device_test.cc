@@ -136,6 +136,10 @@ const BadInput kBadInputs[] = {
     {"XdpMtu", 3, "uplinks: [{name: wan0, device: \"xdp:wan0\", mtu: 2031}]",
      "godwit.yaml:3: uplinks[0].mtu: \"2031\" is not an MTU for this device: a "
      "number of 68-2030"},
+    {"AfPacketMtu", 3,
+     "uplinks: [{name: wan0, device: \"afpacket:wan0\", mtu: 1931}]",
+     "godwit.yaml:3: uplinks[0].mtu: \"1931\" is not an MTU for this device: a "
+     "number of 68-1930"},
     {"QueueMtu", 4,
      "queues: [{name: dns0, device: \"veth:dns0\"}, {name: web0, device: "
      "\"vhost:/run/web0\", mtu: 9601}]",
