@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "control/api/field_text.h"
 
 namespace godwit {
 namespace {
@@ -19,7 +20,14 @@ std::string Text(const Finding& finding, int line, const Source& source) {
     text = absl::StrCat(source.filename, ":", line, ": ");
   }
   if (!finding.path.empty()) absl::StrAppend(&text, finding.path, ": ");
-  return text + finding.message;
+  const auto written = source.times.find(finding.path);
+  const size_t end = finding.message.find('"', 1);
+  if (written == source.times.end() || end == finding.message.npos ||
+      finding.message.front() != '"') {
+    return text + finding.message;
+  }
+  return absl::StrCat(text, Quoted(written->second),
+                      finding.message.substr(end + 1));
 }
 
 }  // namespace

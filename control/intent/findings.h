@@ -44,6 +44,8 @@ struct Findings {
 struct Source {
   std::string filename;
   absl::flat_hash_map<std::string, int> lines;  // path -> line, from 1
+  // Times as they were written: path -> "25h". They are kept in other units.
+  absl::flat_hash_map<std::string, std::string> times;
   // Lists that were written with nothing in them: path -> "[]" or "".
   absl::flat_hash_map<std::string, std::string> empty_lists;
 

@@ -202,6 +202,9 @@ class Reader {
     }
     const absl::Status status = SetFromText(message, field, node.text);
     if (!status.ok()) Error(path, node, status.message());
+    if (field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+      source_.times[path] = node.text;
+    }
   }
 
   // A null has no place of its own: its line is that of what comes next.

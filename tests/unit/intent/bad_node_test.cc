@@ -143,7 +143,7 @@ const BadInput kBadInputs[] = {
      "godwit.yaml:8: egress.timeouts.icmp: \"59s\" is not a time of "
      "60s-86400s"},
     {"TcpTimeout", 8, "egress: {timeouts: {tcp_established: 25h}}",
-     "godwit.yaml:8: egress.timeouts.tcp_established: \"90000s\" is not a time "
+     "godwit.yaml:8: egress.timeouts.tcp_established: \"25h\" is not a time "
      "of 1s-86400s"},
     {"TransitoryTimeout", 8, "egress: {timeouts: {tcp_transitory: 999ms}}",
      "godwit.yaml:8: egress.timeouts.tcp_transitory: \"999ms\" is not a time "
@@ -152,11 +152,11 @@ const BadInput kBadInputs[] = {
      "godwit.yaml:8: announce.table: \"255\" is not a routing table of "
      "1-4294967295 other than the kernel's own 253 and 255"},
     {"AnnounceHold", 8, "announce: {hold: 2h}",
-     "godwit.yaml:8: announce.hold: \"7200s\" is not a time of 0s-3600s"},
+     "godwit.yaml:8: announce.hold: \"2h\" is not a time of 0s-3600s"},
     {"AnnounceMetric", 8, "announce: {metric: 0}",
      "godwit.yaml:8: announce.metric: \"0\" is not a metric of 1-4294967295"},
     {"AnnounceDamping", 8, "announce: {damping: 61m}",
-     "godwit.yaml:8: announce.damping: \"3660s\" is not a time of 0s-3600s"},
+     "godwit.yaml:8: announce.damping: \"61m\" is not a time of 0s-3600s"},
     {"MetricsListen", 8, "metrics: {listen: \"9467\"}",
      "godwit.yaml:8: metrics.listen: \"9467\" is not ADDRESS:PORT of "
      "IPv4, as in \"127.0.0.1:9467\""},
