@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "control/api/field_text.h"
 #include "control/api/godwit.grpc.pb.h"
+#include "control/api/utf8.h"
 #include "control/cli/fields.h"
 #include "control/cli/json.h"
 #include "control/cli/render.h"

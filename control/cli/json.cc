@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "control/api/field_text.h"
+#include "control/api/utf8.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/duration.pb.h"
 
@@ -148,31 +149,10 @@ std::string Object(const Message& message, int depth) {
 
 }  // namespace
 
-size_t CharacterSize(absl::string_view text) {
-  const auto byte = [&text](size_t i) {
-    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
-  };
-  const auto follows = [&byte](size_t i) { return (byte(i) & 0xC0U) == 0x80U; };
-  const unsigned first = byte(0);
-  if (first < 0x80) return 1;
-  if (first >= 0xC2 && first < 0xE0 && follows(1)) return 2;
-  if (first >= 0xE0 && first < 0xF0 && follows(1) && follows(2)) {
-    if (first == 0xE0 && byte(1) < 0xA0) return 0;
-    if (first == 0xED && byte(1) >= 0xA0) return 0;
-    return 3;
-  }
-  if (first >= 0xF0 && first < 0xF5 && follows(1) && follows(2) && follows(3)) {
-    if (first == 0xF0 && byte(1) < 0x90) return 0;
-    if (first == 0xF4 && byte(1) >= 0x90) return 0;
-    return 4;
-  }
-  return 0;
-}
-
 std::string JsonString(const std::string& text) {
   std::string quoted = "\"";
   for (absl::string_view rest = text; !rest.empty();) {
-    const size_t size = CharacterSize(rest);
+    const size_t size = Utf8Length(rest);
     const unsigned char first = static_cast<unsigned char>(rest[0]);
     if (size == 0) {
       absl::StrAppend(&quoted, "\\ufffd");

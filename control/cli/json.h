@@ -19,10 +19,6 @@ namespace godwit::cli {
 // (infinite) is null, bytes that are not UTF-8 become U+FFFD.
 std::string Json(const google::protobuf::Message& message);
 
-// How many bytes the UTF-8 character at the front of `text` has; 0 if there is
-// none: stray, cut short, overlong, a surrogate or beyond U+10FFFF.
-size_t CharacterSize(absl::string_view text);
-
 // `text` as a JSON string, with its quotes.
 std::string JsonString(const std::string& text);
 

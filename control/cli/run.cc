@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "control/api/utf8.h"
 #include "control/cli/calls.h"
 #include "control/cli/client.h"
 #include "control/cli/values.h"

@@ -8,7 +8,6 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "control/api/field_text.h"
-#include "control/cli/json.h"
 
 namespace godwit::cli {
 
@@ -28,15 +27,6 @@ absl::StatusOr<std::string> ReadFile(const std::string& path) {
   if (file != stdin) std::fclose(file);
   if (error != 0) return unreadable(error);
   return text;
-}
-
-bool IsUtf8(absl::string_view text) {
-  while (!text.empty()) {
-    const size_t size = CharacterSize(text);
-    if (size == 0) return false;
-    text.remove_prefix(size);
-  }
-  return true;
 }
 
 absl::StatusOr<uint64_t> ReadGeneration(const std::string& text) {

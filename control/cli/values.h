@@ -15,9 +15,6 @@ namespace godwit::cli {
 // The content of a file; of the standard input for `-`.
 absl::StatusOr<std::string> ReadFile(const std::string& path);
 
-// What the daemon can be told, and what a file may consist of.
-bool IsUtf8(absl::string_view text);
-
 // One of `config history`.
 absl::StatusOr<uint64_t> ReadGeneration(const std::string& text);
 

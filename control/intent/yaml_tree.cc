@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "control/api/field_text.h"
+#include "control/api/utf8.h"
 
 namespace godwit {
 namespace {
@@ -116,29 +117,6 @@ class TreeBuilder : public YAML::EventHandler {
   std::vector<YamlNode> open_;
   std::vector<YAML::Mark> marks_;  // of open_
 };
-
-// Bytes of the UTF-8 character at the beginning of `text`; 0 if there is none
-// (RFC 3629: shortest forms only, no surrogates).
-size_t Utf8Length(absl::string_view text) {
-  const auto byte = [text](size_t i) -> uint32_t {
-    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0;
-  };
-  const uint32_t lead = byte(0);
-  const size_t length = lead < 0x80   ? 1
-                        : lead < 0xc2 ? 0
-                        : lead < 0xe0 ? 2
-                        : lead < 0xf0 ? 3
-                        : lead < 0xf5 ? 4
-                                      : 0;
-  for (size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  }
-  const bool is_overlong =
-      (lead == 0xe0 && byte(1) < 0xa0) || (lead == 0xf0 && byte(1) < 0x90);
-  const bool is_outside =
-      (lead == 0xed && byte(1) >= 0xa0) || (lead == 0xf4 && byte(1) >= 0x90);
-  return is_overlong || is_outside ? 0 : length;
-}
 
 // What is no text: too long, not UTF-8, or with control characters. yaml-cpp
 // would guess at other encodings, and protobuf holds UTF-8 only.
