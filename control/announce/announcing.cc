@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "control/announce/table_claim.h"
+#include "control/api/field_text.h"
 #include "control/intent/defaults.h"
 
 namespace godwit {
@@ -19,8 +20,7 @@ constexpr auto kAskPatience = std::chrono::milliseconds(200);
 
 std::chrono::milliseconds MillisecondsOf(
     const google::protobuf::Duration& duration) {
-  return std::chrono::milliseconds(duration.seconds() * 1000 +
-                                   duration.nanos() / 1'000'000);
+  return std::chrono::milliseconds(Milliseconds(duration));
 }
 
 AnnounceSettings SettingsOf(const api::Announce& announce) {

@@ -184,6 +184,10 @@ std::string DurationText(const Duration& duration) {
   return absl::StrCat(duration.seconds() * 1000 + ms, "ms");
 }
 
+int64_t Milliseconds(const Duration& duration) {
+  return duration.seconds() * 1000 + duration.nanos() / 1'000'000;
+}
+
 bool IsScalar(const FieldDescriptor& field) {
   return field.cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE ||
          IsDuration(field);

@@ -8,6 +8,7 @@
 #include <google/protobuf/duration.pb.h>
 #include <google/protobuf/message.h>
 
+#include <cstdint>
 #include <string>
 
 #include "absl/status/status.h"
@@ -31,6 +32,9 @@ absl::StatusOr<google::protobuf::Duration> ParseDuration(
     absl::string_view text);
 // "5s" for whole seconds, else "5500ms". Finer parts are cut off.
 std::string DurationText(const google::protobuf::Duration& duration);
+
+// Finer parts are cut off.
+int64_t Milliseconds(const google::protobuf::Duration& duration);
 
 // A field that has one text: number, bool, string, enum or Duration.
 bool IsScalar(const google::protobuf::FieldDescriptor& field);

@@ -46,8 +46,7 @@ absl::StatusOr<int64_t> ReadPositive(const char* key, const std::string& text,
     return absl::InvalidArgumentError(
         absl::StrCat(key, ": ", duration.status().message()));
   }
-  const int64_t time_ms =
-      duration->seconds() * 1000 + duration->nanos() / 1'000'000;
+  const int64_t time_ms = Milliseconds(*duration);
   if (time_ms > 0) return time_ms;
   return absl::InvalidArgumentError(
       absl::StrCat(key, ": \"", text, "\" is not ", allowed));

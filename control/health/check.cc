@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "control/api/field_text.h"
 #include "control/health/url.h"
 #include "control/intent/port_spec.h"
 #include "dataplane/net/address.h"
@@ -51,12 +52,6 @@ std::vector<std::string> AddressesFor(const api::Config& config,
   return {first.empty() ? "127.0.0.1" : first};
 }
 
-std::chrono::milliseconds Milliseconds(
-    const google::protobuf::Duration& duration) {
-  return std::chrono::milliseconds(duration.seconds() * 1000 +
-                                   duration.nanos() / 1'000'000);
-}
-
 }  // namespace
 
 std::optional<Check> CheckOf(const api::Config& config,
@@ -65,7 +60,7 @@ std::optional<Check> CheckOf(const api::Config& config,
   const api::Health& health = queue.health();
   Check check;
   check.netns = queue.netns();
-  check.timeout = Milliseconds(health.timeout());
+  check.timeout = std::chrono::milliseconds(Milliseconds(health.timeout()));
   if (health.has_tcp()) {
     check.kind = Check::Kind::kTcp;
     check.l4port = static_cast<uint16_t>(health.tcp());

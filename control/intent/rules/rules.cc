@@ -90,10 +90,6 @@ void CheckName(Findings& findings, const std::string& path, bool has_name,
   }
 }
 
-int64_t Milliseconds(const google::protobuf::Duration& duration) {
-  return duration.seconds() * 1000 + duration.nanos() / 1'000'000;
-}
-
 void CheckDuration(Findings& findings, const std::string& path,
                    const google::protobuf::Duration& duration, int64_t min_ms,
                    int64_t max_ms) {

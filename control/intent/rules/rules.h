@@ -88,7 +88,6 @@ void CheckName(Findings& findings, const std::string& path, bool has_name,
 void CheckDuration(Findings& findings, const std::string& path,
                    const google::protobuf::Duration& duration, int64_t min_ms,
                    int64_t max_ms);
-int64_t Milliseconds(const google::protobuf::Duration& duration);
 
 // Whether DPDK is given drivers that are not its own (-d).
 enum class Plugins : uint8_t { kNone, kSome };
