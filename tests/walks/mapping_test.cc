@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// How soon an l4port serves again, and whom what is late for it then reaches
+// (RFC 6888 REQ-8).
+#include <set>
+
+#include "tests/walks/world.h"
+
+namespace godwit {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+class MappingWalk : public WalkTest {
+ protected:
+  PacketBuilder From(unsigned l4port, unsigned remote_l4port = 53) const {
+    return Udp(at.At(at.internal, l4port), at.At(at.remote, remote_l4port));
+  }
+};
+
+class RestWalk : public MappingWalk {
+ protected:
+  SnapshotBuilder Small(Mapping mapping) const {
+    SnapshotBuilder world = World();
+    world.nat().mapping = mapping;
+    world.EgressL4Ports(50000, 50063);
+    return world;
+  }
+  // Takes all the l4ports that are free, by as many originators' endpoints
+  // from `first` on; what they were given.
+  std::set<unsigned> TakeAll(Walk& walk, unsigned first) {
+    std::set<unsigned> given;
+    for (unsigned i = 0; i < 65; ++i) {
+      const auto out = walk.Send("crawl0", From(first + i));
+      if (walk.ending().find("nat_no_port") != std::string::npos) break;
+      EXPECT_THAT(out, ElementsAre(ArrivesAt("wan0"))) << walk.ending();
+      given.insert(at.SourceL4PortOf(out[0].Packet()));
+    }
+    return given;
+  }
+};
+GODWIT_BOTH_FAMILIES(RestWalk);
+
+// 6888 REQ-8 c is what lets an l4port serve again at once, after a restart
+// that kept nothing (MAP-15) too: what an old remote sends late finds nobody
+// new, unless the new one speaks to that very endpoint.
+TEST_P(RestWalk, Map15ALatePacketOfAnOldRemoteReachesNobodyNew) {
+  for (const Mapping mapping :
+       {Mapping::kPerDestination, Mapping::kEndpointIndependent}) {
+    unsigned old = 0;
+    {
+      Walk before(Small(mapping));
+      Leave(before, "crawl0", From(5000, 99));
+      old = given_;
+    }
+    Walk walk(Small(mapping));  // restarted
+    EXPECT_TRUE(TakeAll(walk, 6000).contains(old));
+    EXPECT_THAT(
+        walk.Send("wan0", Udp(at.At(at.remote, 99), at.At(at.unicast, old))),
+        IsEmpty());
+    EXPECT_EQ(walk.ending(), "nat_filtered");
+    EXPECT_THAT(
+        walk.Send("wan0", Udp(at.At(at.remote, 53), at.At(at.unicast, old))),
+        ElementsAre(ArrivesAt("crawl0")));
+  }
+}
+
+}  // namespace
+}  // namespace godwit
