@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Keys and values of the steering maps, for the programs (C) and the loader
+/* Keys and values of our maps, for the programs (C) and the loader
  * (C++). Both sides are built from one tree, so there is no version in here;
  * the sizes are asserted on both.
  *
@@ -24,6 +24,11 @@ enum SteerLimits {
   kSteerMaxAddresses = 131072, /* service and unicast addresses together */
   kSteerMaxRxqs = 1024,        /* receive queues of one interface */
   kSteerPortWords = 1024,      /* 65536 l4ports, one bit each */
+};
+
+enum ArpLimits {
+  kArpMaxKnown = 65536,  /* neighbours of one interface, and own addresses */
+  kArpMaxRefused = 1024, /* of them that another has claimed, unread */
 };
 
 /* 16 bytes in wire order, an IPv4 address mapped (::ffff:a.b.c.d). */
@@ -73,6 +78,28 @@ struct EgressCounters {
   __u64 leak_prevented; /* dropped: a source that may not be seen out there */
 };
 GODWIT_LAYOUT_ASSERT(sizeof(struct EgressCounters) == 24, "three counters");
+
+enum ArpWhose {
+  kArpNeighbour = 0,
+  kArpUnicast = 1, /* of this node, on this link */
+  kArpService = 2, /* a service address: of many nodes, on no link */
+};
+
+/* Who has an IPv4 address, by arp_known's key in wire order. */
+struct ArpHolder {
+  __u8 mac[6];
+  __u8 whose; /* ArpWhose */
+  __u8 reserved;
+};
+GODWIT_LAYOUT_ASSERT(sizeof(struct ArpHolder) == 8, "no padding");
+
+/* Who else has said that it is his. */
+struct ArpClaim {
+  __u64 frames;
+  __u8 mac[6]; /* the last one's */
+  __u8 reserved[2];
+};
+GODWIT_LAYOUT_ASSERT(sizeof(struct ArpClaim) == 16, "no padding");
 
 #undef GODWIT_LAYOUT_ASSERT
 #ifdef __cplusplus

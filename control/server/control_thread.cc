@@ -18,7 +18,6 @@ namespace godwit {
 namespace {
 
 constexpr auto kPause = std::chrono::milliseconds(2);
-constexpr auto kNeighbourPeriod = std::chrono::seconds(1);
 constexpr auto kL4PortPeriod = std::chrono::seconds(1);
 // A tenth of a CPU at most goes into reading the sockets.
 constexpr int kRestPerLook = 10;
@@ -32,6 +31,7 @@ ControlThread::ControlThread(const Options& options)
     : options_(options),
       health_(std::make_unique<RunnerProcess>(options.check_command),
               [](const std::string& line) { Log(line); }),
+      defence_([](const std::string& line) { Log(line); }),
       announcing_(options.route_command,
                   [](const std::string& line) { Log(line); }),
       started_(Clock::now()) {}
@@ -93,6 +93,7 @@ bool ControlThread::Step() {
   TakeEvents();
   WatchLinks();
   KeepNeighbours();
+  DefendAddresses();
   FollowKernelL4Ports();
   WatchHealth();
   EndDrains();
@@ -190,23 +191,6 @@ void ControlThread::TakeEvents() {
     }
   });
   if (learned) Republish("a queue's far end was heard");
-}
-
-// The kernel sends nothing to the neighbours that godwit uses, so it would
-// not notice that one has moved: those it is unsure of are asked again, and
-// gateways are kept resolved.
-void ControlThread::KeepNeighbours() {
-  const Clock::time_point now = Clock::now();
-  if (now < next_neighbours_) return;
-  next_neighbours_ = now + kNeighbourPeriod;
-  const std::shared_ptr<const Observation> seen = watch_->Current();
-  for (const NeighbourEntry& entry : seen->neighbours) {
-    if (entry.state != NeighbourState::kStale) continue;
-    for (const auto& [name, device] : uplinks_) {
-      if (device->kernel_ifindex != entry.ifindex) continue;
-      watch_->Resolve(entry.ifindex, entry.address).IgnoreError();
-    }
-  }
 }
 
 // The kernel says nothing when a socket begins to listen.

@@ -27,6 +27,7 @@
 #include "control/health/health.h"
 #include "control/intent/history.h"
 #include "control/intent/load.h"
+#include "control/ownership/address_defence.h"
 #include "control/ownership/name_hold.h"
 #include "control/server/device_set.h"
 #include "control/server/node.h"
@@ -218,6 +219,7 @@ class ControlThread final : public Node {
   void ReopenReturned();
   absl::Status Reopen(const api::Queue& queue);
   void KeepNeighbours();
+  void DefendAddresses();
   void FollowKernelL4Ports();
   void ConfigureHealth(const api::Config& full);
   void WatchHealth();
@@ -269,6 +271,9 @@ class ControlThread final : public Node {
   // workers see that first, and give the kernel what no mapping is for.
   L4PortSet steered_;
   QueueHealth health_;
+  AddressDefence defence_;
+  AddressDefence::Own own_;      // of own_generation_
+  uint64_t own_generation_ = 0;  // 0: none
   Drains drains_;
   std::map<std::string, QueueLiveness> liveness_;
   Announcing announcing_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What comes and goes under open devices without an operator's word: links,
-// peers, interfaces and the namespaces that they are in.
+// peers, interfaces and the namespaces that they are in; neighbours.
 #include <iterator>
 #include <utility>
 
@@ -17,6 +17,7 @@ namespace {
 constexpr auto kLinkPeriod = std::chrono::milliseconds(20);
 // Between two tries to reach a peer that is not there.
 constexpr auto kStartPeriod = std::chrono::milliseconds(250);
+constexpr auto kNeighbourPeriod = std::chrono::seconds(1);
 constexpr auto kReopenPeriod = std::chrono::seconds(1);
 
 // Empty: nothing.
@@ -45,6 +46,19 @@ bool IsThereAgain(const OpenDevice& device) {
     return absl::OkStatus();
   });
   return entered.ok() && exists;
+}
+
+AddressDefence::Own OwnOf(const api::Config& full) {
+  AddressDefence::Own own;
+  for (const std::string& text : full.node().unicast()) {
+    own.unicast.push_back(*IpAddress::Parse(text));
+  }
+  for (const api::Service& service : full.services()) {
+    for (const std::string& text : service.addresses()) {
+      own.service.push_back(*IpAddress::Parse(text));
+    }
+  }
+  return own;
 }
 
 }  // namespace
@@ -151,6 +165,38 @@ absl::Status ControlThread::Reopen(const api::Queue& queue) {
   UpdateLiveness(full_);
   Republish("a queue is there again");
   return absl::OkStatus();
+}
+
+// The kernel sends nothing to the neighbours that godwit uses, so it would
+// not notice that one has moved: those it is unsure of are asked again, and
+// gateways are kept resolved.
+void ControlThread::KeepNeighbours() {
+  const Clock::time_point now = Clock::now();
+  if (now < next_neighbours_) return;
+  next_neighbours_ = now + kNeighbourPeriod;
+  const std::shared_ptr<const Observation> seen = watch_->Current();
+  for (const NeighbourEntry& entry : seen->neighbours) {
+    if (entry.state != NeighbourState::kStale) continue;
+    for (const auto& [name, device] : uplinks_) {
+      if (device->kernel_ifindex != entry.ifindex) continue;
+      watch_->Resolve(entry.ifindex, entry.address).IgnoreError();
+    }
+  }
+}
+
+void ControlThread::DefendAddresses() {
+  const Clock::time_point now = Clock::now();
+  if (!defence_.IsDue(now)) return;
+  std::vector<AddressDefence::Link> links;
+  for (const auto& [name, device] : uplinks_) {
+    if (device->kernel_ifindex == 0) continue;
+    links.push_back({name, device->kernel_interface, device->kernel_ifindex});
+  }
+  if (own_generation_ != generation_) {
+    own_generation_ = generation_;
+    own_ = OwnOf(full_);
+  }
+  defence_.Turn(links, own_, *watch_, now);
 }
 
 }  // namespace godwit

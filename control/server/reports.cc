@@ -338,6 +338,8 @@ absl::StatusOr<api::CountersReply> ControlThread::Counters(
     auto& events = *reply.mutable_events();
     events["flows_evicted"] = options_.workers->Evicted();
     events["questions_lost"] = options_.workers->EventsLost();
+    events["arp_conflict"] = defence_.conflicts();
+    events["arp_refused"] = defence_.refused();
     if (announcing_.announcer()) {
       events["routes_announced"] = announcing_.announcer()->announcements();
       events["routes_withdrawn"] = announcing_.announcer()->withdrawals();

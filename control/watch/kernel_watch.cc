@@ -270,11 +270,18 @@ absl::Status KernelWatch::Resolve(int ifindex, const IpAddress& address) {
   if (entry != nullptr && entry->state == NeighbourState::kPermanent) {
     return absl::OkStatus();
   }
-  const Clock::time_point now = Clock::now();
   const std::lock_guard<std::mutex> lock(writer_mutex_);
+  const auto may_ask = MayAsk(key);
+  if (!may_ask.ok() || !*may_ask) return may_ask.status();
+  // Without the flag the kernel would no longer keep it by itself.
+  return SendUse(key, kept_alive_.contains(key) ? NTF_EXT_MANAGED : 0);
+}
+
+absl::StatusOr<bool> KernelWatch::MayAsk(const NeighbourKey& key) {
+  const Clock::time_point now = Clock::now();
   const auto last = last_resolved_.find(key);
   if (last != last_resolved_.end() && now - last->second < kBetweenResolves) {
-    return absl::OkStatus();
+    return false;
   }
   if (last_resolved_.size() >= kMaxResolveTimes) {
     std::erase_if(last_resolved_, [now](const auto& item) {
@@ -282,13 +289,30 @@ absl::Status KernelWatch::Resolve(int ifindex, const IpAddress& address) {
     });
     if (last_resolved_.size() >= kMaxResolveTimes) {
       return absl::ResourceExhaustedError(
-          absl::StrCat("resolving ", address.ToString(), ": more than ",
+          absl::StrCat("resolving ", key.address.ToString(), ": more than ",
                        kMaxResolveTimes, " addresses asked for in a second"));
     }
   }
   last_resolved_[key] = now;
-  // Without the flag the kernel would no longer keep it by itself.
-  return SendUse(key, kept_alive_.contains(key) ? NTF_EXT_MANAGED : 0);
+  return true;
+}
+
+absl::Status KernelWatch::Doubt(int ifindex, const IpAddress& address) {
+  const NeighbourKey key{ifindex, address};
+  const std::lock_guard<std::mutex> lock(writer_mutex_);
+  const auto entry = ReadNeighbour(writer_, ifindex, address);
+  if (!entry.ok() || entry->state == NeighbourState::kPermanent ||
+      !entry->usable()) {
+    return entry.status();
+  }
+  const auto may_ask = MayAsk(key);
+  if (!may_ask.ok() || !*may_ask) return may_ask.status();
+  const absl::Status asked = SendState(key, NUD_PROBE, "doubting a neighbour");
+  // Which has cleared the flag.
+  if (asked.ok() && kept_alive_.contains(key)) {
+    return SendUse(key, NTF_EXT_MANAGED);
+  }
+  return asked;
 }
 
 absl::Status KernelWatch::KeepAlive(const std::vector<NeighbourKey>& wanted) {
@@ -319,15 +343,16 @@ absl::Status KernelWatch::KeepAlive(const std::vector<NeighbourKey>& wanted) {
   return first_error;
 }
 
-absl::Status KernelWatch::StartOver(const NeighbourKey& key) {
+absl::Status KernelWatch::SendState(const NeighbourKey& key, uint16_t state,
+                                    const char* what) {
   ndmsg header{};
   header.ndm_family = key.address.IsV4() ? AF_INET : AF_INET6;
   header.ndm_ifindex = key.ifindex;
-  header.ndm_state = NUD_NONE;
+  header.ndm_state = state;
   NetlinkMessage message(RTM_NEWNEIGH, NLM_F_REPLACE);
   message.Append(header);
   message.PutAddress(NDA_DST, key.address);
-  return writer_.Request(message, "asking again for a neighbour");
+  return writer_.Request(message, what);
 }
 
 // The list that `current_` has of a large table can be seconds old. Starting
@@ -335,7 +360,10 @@ absl::Status KernelWatch::StartOver(const NeighbourKey& key) {
 void KernelWatch::AskAgain(const NeighbourKey& key, bool eager) {
   const auto entry = ReadNeighbour(writer_, key.ifindex, key.address);
   if (entry.ok() && IsTheKernels(*entry, eager)) return;
-  if (entry.ok() && entry->managed) StartOver(key).IgnoreError();
+  if (entry.ok() && entry->managed) {
+    // It forgets that it asked already, and when it would again.
+    SendState(key, NUD_NONE, "asking again for a neighbour").IgnoreError();
+  }
   SendUse(key, NTF_EXT_MANAGED).IgnoreError();
 }
 

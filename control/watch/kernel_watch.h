@@ -70,6 +70,11 @@ class KernelWatch {
   // (no such interface, table full).
   absl::Status Resolve(int ifindex, const IpAddress& address);
 
+  // Asks the kernel whether a neighbour still answers where it was; it forgets
+  // one that does not after three seconds. Any thread, as often as Resolve; one
+  // that is permanent, or not known now, is left out.
+  absl::Status Doubt(int ifindex, const IpAddress& address);
+
   // The neighbours that the kernel is to keep resolved by itself from now on
   // (NTF_EXT_MANAGED, Linux 5.16), in place of those of the last call. Any
   // thread. A key that fails does not keep the others from being set.
@@ -100,8 +105,11 @@ class KernelWatch {
   void RefreshAndTell();
   absl::Status Read(PartIndex part, Observation& into);
   absl::Status SendUse(const NeighbourKey& key, uint32_t extended_flags);
-  // Has it forget that it asked already, and when it would again.
-  absl::Status StartOver(const NeighbourKey& key);
+  // `state`: NUD_*. Without the flags that keep it.
+  absl::Status SendState(const NeighbourKey& key, uint16_t state,
+                         const char* what);
+  // False: asked for less than a second ago. Notes the time if not.
+  absl::StatusOr<bool> MayAsk(const NeighbourKey& key);
   // One that is kept, unless the kernel knows it by now.
   void AskAgain(const NeighbourKey& key, bool eager);
   // Asks again for those of kept_alive_ that the kernel dropped (a link that

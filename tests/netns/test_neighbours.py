@@ -105,7 +105,7 @@ def test_L2_09_nobody_is_asked_who_has_a_broadcast_address(node):
         node.q[name].send(l3)
     told = node.ctl("explain", "udp", pk.at(ip.I1, 4000), pk.at(edge, 53), "--from=crawl0")
     assert (told["verdict"], told["reason"]) == ("dropped", "martian_dst"), told
-    assert not [f for f in node.up.chatter if pk.packed(edge) in f.raw], "asked for"
+    assert not [f for f in node.up.chatter if pk.packed(edge) in f.l3], "asked for"
   with node.drops(2, "martian_src"):
     node.up.send(pk.udp(f"{network}.255", ip.VIP, 4000, 53))
     node.up.send(pk.udp(f"{network}.0", ip.VIP, 4000, 53))

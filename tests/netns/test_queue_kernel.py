@@ -243,11 +243,12 @@ def test_what_a_killed_daemon_left_on_interfaces_goes_with_the_next_start():
     w.n.run("tc", "filter", "add", "dev", "lo", "egress", "prio", "5", "u32", "match", "u32", "0", "0", "flowid", "1:1")
     w.daemon.process.kill()
     w.daemon.process.wait()
-    assert "godwit_loopback" in filters(w.n) and "godwit_egress" in filters(w.n, "wan0")
+    assert "godwit_loopback" in filters(w.n)
+    assert "godwit_egress" in filters(w.n, "wan0") and "godwit_arp" in filters(w.n, "wan0", "ingress")
     daemon = gw.Daemon(w.n, changed(standard_config("veth", QUEUES), elsewhere), directory=w.daemon.directory)
     try:
-      assert "godwit" not in filters(w.n) + filters(w.n, "wan0")
+      assert "godwit" not in filters(w.n) + filters(w.n, "wan0") + filters(w.n, "wan0", "ingress")
       assert "pref 5" in filters(w.n)
-      assert sum("of a daemon that is gone" in line for line in daemon.log().splitlines()) == 2, daemon.log()
+      assert sum("of a daemon that is gone" in line for line in daemon.log().splitlines()) == 3, daemon.log()
     finally:
       daemon.close()

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Who has which IPv4 address on the links of uplinks, when two say that they
+// have it (bpf/arp.bpf.c sees them). A neighbour that can still be reached
+// keeps its address until it no longer answers there (RFC 826, conformance
+// L2-05); the node keeps its own, and says so once in ten seconds (RFC 5227
+// 2.4 c, L2-06). Service addresses are told of and not announced.
+#ifndef GODWIT_CONTROL_OWNERSHIP_ADDRESS_DEFENCE_H_
+#define GODWIT_CONTROL_OWNERSHIP_ADDRESS_DEFENCE_H_
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bpf/arp_guard.h"
+#include "control/watch/kernel_watch.h"
+#include "dataplane/net/address.h"
+
+namespace godwit {
+
+class AddressDefence {
+ public:
+  using Clock = std::chrono::steady_clock;
+  // An uplink as the kernel has it.
+  struct Link {
+    std::string name{};
+    std::string ifname{};
+    int ifindex = 0;
+    friend bool operator==(const Link&, const Link&) = default;
+  };
+  using Log = std::function<void(const std::string& line)>;
+  explicit AddressDefence(Log log) : log_(std::move(log)) {}
+
+  // Turn has something to do: what it is to be told is worth being collected.
+  bool IsDue(Clock::time_point now) const { return now >= next_turn_; }
+
+  // Addresses that are the node's on each link, whether the interface has them
+  // or not, and those that it serves, which are on none.
+  struct Own {
+    std::vector<IpAddress> unicast{};
+    std::vector<IpAddress> service{};
+    friend bool operator==(const Own&, const Own&) = default;
+  };
+  void Turn(const std::vector<Link>& links, const Own& own, KernelWatch& watch,
+            Clock::time_point now);
+
+  // ARP frames since start.
+  uint64_t conflicts() const { return conflicts_; }  // for addresses of ours
+  uint64_t refused() const { return refused_; }      // for a neighbour's
+
+ private:
+  void AttachWhereNew(const std::vector<Link>& links);
+  // From another uplink of this node on the same link.
+  bool IsOurs(const MacAddress& mac, const Observation& observed) const;
+  void Judge(const Link& link, const ArpGuard::Claim& claim,
+             const ArpGuard::Holders& holders, KernelWatch& watch,
+             Clock::time_point now);
+
+  const Log log_;
+  std::vector<Link> links_;
+  std::vector<std::unique_ptr<ArpGuard>> guards_;  // of links_; null: failed
+  Own own_;
+  std::shared_ptr<const Observation> observed_;
+  Clock::time_point next_turn_{};
+  Clock::time_point next_hold_{};
+  // When something was last said of an address.
+  std::map<std::pair<int, IpAddress>, Clock::time_point> said_;
+  uint64_t conflicts_ = 0;
+  uint64_t refused_ = 0;
+};
+
+}  // namespace godwit
+
+#endif  // GODWIT_CONTROL_OWNERSHIP_ADDRESS_DEFENCE_H_
