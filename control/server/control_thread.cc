@@ -91,6 +91,7 @@ bool ControlThread::Step() {
   EndTrialWhenDue();
   if (observed) Republish("the kernel's routes or neighbours changed");
   TakeEvents();
+  WatchRoom();
   WatchLinks();
   KeepNeighbours();
   DefendAddresses();
@@ -187,6 +188,9 @@ void ControlThread::TakeEvents() {
       case EventKind::kNoL4Port:
         Log("egress: no l4port is left towards ", event.address.ToString(),
             ": nat_no_port counts what was refused");
+        break;
+      case EventKind::kFewL4Ports:
+        SayFewL4Ports(event.address);
         break;
     }
   });

@@ -21,6 +21,7 @@
 #include "absl/status/statusor.h"
 #include "bpf/loopback_return.h"
 #include "bpf/map_sync.h"
+#include "control/alarm/alarm.h"
 #include "control/announce/announcing.h"
 #include "control/compile/compiler.h"
 #include "control/health/drains.h"
@@ -211,6 +212,8 @@ class ControlThread final : public Node {
   // "192.0.2.1 (wan0)", of links that are up and have a far end.
   std::vector<std::string> UnresolvedGateways() const;
   void TakeEvents();
+  void WatchRoom();
+  void SayFewL4Ports(const IpAddress& remote);
   void WatchLinks();
   // Ports whose peer is gone, and those that wait for one. Whether anything
   // has changed.
@@ -294,6 +297,9 @@ class ControlThread final : public Node {
   std::map<std::string, std::string> why_not_open_;  // last told, by queue
   Clock::time_point next_neighbours_{};
   Clock::time_point next_l4ports_{};
+  Clock::time_point next_room_{};
+  Clock::time_point next_few_{};
+  HighWater flow_room_;
 
   std::mutex mutex_;
   std::condition_variable wake_;

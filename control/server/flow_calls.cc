@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// flow list, count, flush; and the tables that flows are made by: mappings,
-// neighbours, routes.
+// flow list, count, flush; the tables that flows are made by: mappings,
+// neighbours, routes; what the log says of flows by itself.
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
 #include "control/server/control_thread.h"
+#include "control/server/log.h"
 #include "dataplane/net/headers.h"
 
 namespace godwit {
 namespace {
 
+constexpr auto kRoomPeriod = std::chrono::seconds(1);
+constexpr auto kBetweenFew = std::chrono::minutes(1);
 constexpr uint64_t kListLimit = 100'000;
 
 std::string ProtoName(uint8_t protocol) {
@@ -270,6 +273,29 @@ absl::StatusOr<api::RouteListReply> ControlThread::RouteList(
     }
     return reply;
   });
+}
+
+// EXH-03: before it is refused to anybody.
+void ControlThread::WatchRoom() {
+  const Clock::time_point now = Clock::now();
+  if (now < next_room_) return;
+  next_room_ = now + kRoomPeriod;
+  uint64_t used = 0;
+  for (unsigned i = 0; i < options_.workers->workers(); ++i) {
+    used += options_.workers->FlowsInUse(i);
+  }
+  const uint64_t most = options_.workers->max_flows();
+  if (flow_room_.Rises(used, most)) {
+    Log("flows: ", used, " of ", most, " entries are in use, four fifths");
+  }
+}
+
+void ControlThread::SayFewL4Ports(const IpAddress& remote) {
+  const Clock::time_point now = Clock::now();
+  if (now < next_few_) return;
+  next_few_ = now + kBetweenFew;
+  Log("egress: four fifths of a worker's l4ports towards ", remote.ToString(),
+      " are in use");
 }
 
 }  // namespace godwit

@@ -193,6 +193,7 @@ bool FlowTable::ChooseL4Port(Flow& flow, const Draft& draft) {
         return IsFiled(key);
       });
   flow.external_l4port = result.l4port;
+  tight_ += result.few;
   return result.status == L4portStatus::kOk;
 }
 

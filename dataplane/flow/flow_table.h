@@ -149,6 +149,8 @@ class FlowTable {
                : 0;
   }
   uint64_t evicted() const { return evicted_; }
+  // Mappings made where four fifths of the l4ports were taken.
+  uint64_t tight() const { return tight_; }
   // Entry `number`, free or not: for walking the table in slices.
   Flow& At(FlowNumber number) { return flows_[number]; }
 
@@ -229,6 +231,7 @@ class FlowTable {
   uint32_t mappings_ = 0;
   uint32_t evict_hand_ = 0;
   uint64_t evicted_ = 0;
+  uint64_t tight_ = 0;
 };
 
 }  // namespace godwit

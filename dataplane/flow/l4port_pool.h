@@ -49,6 +49,9 @@ enum class L4portStatus : uint8_t {
 struct L4portResult {
   L4portStatus status;
   uint16_t l4port;  // with kOk
+  // With kOk: four fifths of the block or more are taken towards this
+  // destination. (Not told of blocks without bitmaps.)
+  bool few = false;
 };
 
 // The l4ports one worker may give out: any set, numbered from 0 in ascending
@@ -292,7 +295,10 @@ L4portResult L4portPool::AllocateDense(uint32_t dense, uint32_t first,
     index = DrawClear(dense);
   }
   Mark(dense, index);
-  return Take(of, index);
+  L4portResult result = Take(of, index);
+  // What is taken and not known to be is a 16th of the block at most.
+  result.few = uint64_t{dense_[dense].taken} * 5 >= uint64_t{block_.size()} * 4;
+  return result;
 }
 
 template <class IsUsed>

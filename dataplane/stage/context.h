@@ -57,6 +57,7 @@ struct Context {
   TokenBucket errors{100, 100};
   TokenBucket echoes{1000, 1000};
   TokenBucket log_lines{1, 1};
+  TokenBucket few_l4ports{1, 1};  // of these events
   // By DeviceId; only those in `pending` hold frames.
   std::array<TxBatch, kMaxDevices>* tx = nullptr;
   std::array<DeviceId, kMaxDevices> pending;

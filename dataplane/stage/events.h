@@ -18,6 +18,7 @@ enum class EventKind : uint8_t {
   kResolve,    // a neighbour is needed: `device`, `address`
   kNeighbour,  // a queue's far end is heard: `device`, `address`, `mac`
   kNoL4Port,   // an allocation failed: `address` is the remote end
+  kFewL4Ports  // one that did not had four fifths taken before: the same
 };
 
 struct Event {

@@ -120,6 +120,14 @@ Verdict CheckLimits(const ServiceQueue& queue, QueueUse& use, uint32_t now) {
   }
 }
 
+void TellOfL4Ports(Context& context, const Meta& meta, EventKind kind) {
+  Event event;
+  event.kind = kind;
+  event.device = meta.in;
+  event.address = meta.key.remote;
+  context.events->Post(event);
+}
+
 void Exhausted(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
                Meta& meta, UnicastId unicast, FlowTable::Made made) {
   if (unicast == kNoUnicast && made == FlowTable::Made::kTaken) {
@@ -132,11 +140,7 @@ void Exhausted(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
   if (l4ports) ++context.counters->counts.no_l4port[unicast];
   Tell(snapshot, context, mbuf, meta, ErrorKind::kNoResources);
   if (l4ports && context.log_lines.Take(context.now)) {
-    Event event;
-    event.kind = EventKind::kNoL4Port;
-    event.device = meta.in;
-    event.address = meta.key.remote;
-    context.events->Post(event);
+    TellOfL4Ports(context, meta, EventKind::kNoL4Port);
   }
 }
 
@@ -183,6 +187,7 @@ void Originate(const Snapshot& snapshot, Context& context,
   }
   using Made = FlowTable::Made;
   FlowTable& flows = *context.flows;
+  const uint64_t tight = flows.tight();
   Made made = flows.MakeOriginated(flow, nat, draft, meta.flow);
   if (made == Made::kLent) {
     if (FollowLent(snapshot, context, mbuf, meta)) return;
@@ -195,6 +200,9 @@ void Originate(const Snapshot& snapshot, Context& context,
     if (may_borrow && Borrow(snapshot, context, mbuf, flow, meta)) return;
     Exhausted(snapshot, context, mbuf, meta, flow.unicast, made);
     return;
+  }
+  if (flows.tight() != tight && context.few_l4ports.Take(context.now)) {
+    TellOfL4Ports(context, meta, EventKind::kFewL4Ports);
   }
   if (decision.plan == Plan::kOriginate) {
     SetDeltas(nat.unicast[meta.flow->unicast], *meta.flow);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // How soon an l4port serves again, and whom what is late for it then reaches
-// (RFC 6888 REQ-8).
+// (RFC 6888 REQ-8); when few are left (REQ-11).
 #include <set>
 
 #include "tests/walks/world.h"
@@ -40,6 +40,40 @@ class RestWalk : public MappingWalk {
   }
 };
 GODWIT_BOTH_FAMILIES(RestWalk);
+
+class RoomWalk : public RestWalk {
+ protected:
+  static unsigned Count(const std::vector<Event>& events, const IpAddress& of) {
+    unsigned count = 0;
+    for (const Event& event : events) {
+      count += event.kind == EventKind::kFewL4Ports && event.address == of;
+    }
+    return count;
+  }
+  void Fill(Walk& walk, unsigned first, unsigned end) const {
+    for (unsigned i = first; i < end; ++i) {
+      EXPECT_THAT(walk.Send("crawl0", From(6000 + i)),
+                  ElementsAre(ArrivesAt("wan0")));
+    }
+  }
+};
+GODWIT_BOTH_FAMILIES(RoomWalk);
+
+// 6888 REQ-11 c: before somebody is refused, and once a second at most.
+TEST_P(RoomWalk, Exh03FourFifthsOfTheL4PortsAreTold) {
+  SnapshotBuilder world = World();
+  world.EgressL4Ports(50000, 50255);
+  Walk walk(world);
+  const IpAddress remote = *IpAddress::Parse(at.remote);
+  Fill(walk, 0, 200);
+  EXPECT_EQ(Count(walk.TakeEvents(), remote), 0u);
+  Fill(walk, 200, 225);
+  EXPECT_EQ(Count(walk.TakeEvents(), remote), 1u);
+  walk.Wait(1);
+  Fill(walk, 225, 256);
+  EXPECT_EQ(Count(walk.TakeEvents(), remote), 1u);
+  EXPECT_EQ(walk.mappings(), 256u);
+}
 
 // 6888 REQ-8 c is what lets an l4port serve again at once, after a restart
 // that kept nothing (MAP-15) too: what an old remote sends late finds nobody
