@@ -59,6 +59,8 @@ constexpr Key kEgressKeys[] = {
     {"timeouts.tcp_transitory", "DURATION", "of one that opens or closes"},
     {"timeouts.udp", "DURATION", "of a UDP mapping"},
     {"timeouts.icmp", "DURATION", "of an echo"},
+    {"log.mappings", "true|false", "a line for each that begins or ends"},
+    {"log.rate", "N", "of these lines, a second"},
 };
 
 constexpr Key kFlowListKeys[] = {

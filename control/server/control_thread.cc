@@ -91,6 +91,7 @@ bool ControlThread::Step() {
   EndTrialWhenDue();
   if (observed) Republish("the kernel's routes or neighbours changed");
   TakeEvents();
+  TellMappings();
   WatchRoom();
   WatchLinks();
   KeepNeighbours();

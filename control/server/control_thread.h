@@ -212,6 +212,7 @@ class ControlThread final : public Node {
   // "192.0.2.1 (wan0)", of links that are up and have a far end.
   std::vector<std::string> UnresolvedGateways() const;
   void TakeEvents();
+  void TellMappings();
   void WatchRoom();
   void SayFewL4Ports(const IpAddress& remote);
   void WatchLinks();
@@ -300,6 +301,7 @@ class ControlThread final : public Node {
   Clock::time_point next_room_{};
   Clock::time_point next_few_{};
   HighWater flow_room_;
+  LineBudget mapping_lines_;
 
   std::mutex mutex_;
   std::condition_variable wake_;

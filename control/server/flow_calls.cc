@@ -7,10 +7,13 @@
 #include "control/server/control_thread.h"
 #include "control/server/log.h"
 #include "dataplane/net/headers.h"
+#include "dataplane/stage/token_bucket.h"
 
 namespace godwit {
 namespace {
 
+constexpr auto kTick =
+    std::chrono::milliseconds(1000 / TokenBucket::kTicksPerSecond);
 constexpr auto kRoomPeriod = std::chrono::seconds(1);
 constexpr auto kBetweenFew = std::chrono::minutes(1);
 constexpr uint64_t kListLimit = 100'000;
@@ -287,6 +290,27 @@ void ControlThread::WatchRoom() {
   const uint64_t most = options_.workers->max_flows();
   if (flow_room_.Rises(used, most)) {
     Log("flows: ", used, " of ", most, " entries are in use, four fifths");
+  }
+}
+
+void ControlThread::TellMappings() {
+  const Clock::time_point now = Clock::now();
+  const auto wall = std::chrono::system_clock::now();
+  const uint32_t tick = options_.workers->clock().Now();
+  const uint32_t rate = full_.egress().log().rate();
+  options_.workers->TakeMappings([&](const MappingRecord& record) {
+    if (!mapping_lines_.Take(rate, now)) return;
+    const auto& unicast = snapshot_->nat->unicast;
+    // Of an address that was removed, the name has gone with it.
+    const IpAddress given =
+        record.unicast < unicast.size() ? unicast[record.unicast] : IpAddress{};
+    const auto when = wall - kTick * static_cast<int32_t>(tick - record.tick);
+    Log("mapping ", MappingText(record, when, QueueName(record.queue), given));
+  });
+  const uint64_t left_out = mapping_lines_.TakeLeftOut(now);
+  if (left_out != 0) {
+    Log("mappings: ", left_out, " lines left out: egress.log.rate is ", rate,
+        " a second");
   }
 }
 

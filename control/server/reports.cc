@@ -338,6 +338,8 @@ absl::StatusOr<api::CountersReply> ControlThread::Counters(
     auto& events = *reply.mutable_events();
     events["flows_evicted"] = options_.workers->Evicted();
     events["questions_lost"] = options_.workers->EventsLost();
+    events["mapping_lines_lost"] =
+        mapping_lines_.left_out() + options_.workers->MappingsLost();
     events["arp_conflict"] = defence_.conflicts();
     events["arp_refused"] = defence_.refused();
     if (announcing_.announcer()) {

@@ -74,6 +74,7 @@ absl::StatusOr<std::unique_ptr<WorkerSet>> WorkerSet::Create(
     set->counters_.push_back(std::make_unique<Counters>());
     set->counters_.back()->Bind(&set->counter_epoch_);
     set->events_.push_back(std::make_unique<EventSink>());
+    set->mapping_logs_.push_back(std::make_unique<MappingLog>());
     Worker::Options worker;
     worker.index = i;
     worker.idle = options.idle;
@@ -82,6 +83,7 @@ absl::StatusOr<std::unique_ptr<WorkerSet>> WorkerSet::Create(
     worker.counters = set->counters_.back().get();
     worker.handoff = set->handoff_.get();
     worker.events = set->events_.back().get();
+    worker.mappings = set->mapping_logs_.back().get();
     worker.pool = options.pool;
     worker.queue_use = table.queue_use;
     worker.publisher = &set->publisher_;
@@ -187,6 +189,24 @@ void WorkerSet::TakeEvents(const std::function<void(const Event&)>& handle) {
   for (const auto& sink : events_) {
     while (sink->Take(event)) handle(event);
   }
+}
+
+void WorkerSet::TakeMappings(
+    const std::function<void(const MappingRecord&)>& handle) {
+  MappingRecord record;
+  for (const auto& log : mapping_logs_) {
+    // What comes meanwhile can wait.
+    for (uint32_t i = 0; i < MappingLog::kCapacity; ++i) {
+      if (!log->Take(record)) break;
+      handle(record);
+    }
+  }
+}
+
+uint64_t WorkerSet::MappingsLost() const {
+  uint64_t sum = 0;
+  for (const auto& log : mapping_logs_) sum += log->lost();
+  return sum;
 }
 
 uint32_t WorkerSet::max_flows() const {

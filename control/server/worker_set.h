@@ -56,6 +56,10 @@ class WorkerSet {
   // Calls `handle` for what the workers have told since.
   void TakeEvents(const std::function<void(const Event&)>& handle);
 
+  // And of mappings; the same order as a worker saw them in.
+  void TakeMappings(const std::function<void(const MappingRecord&)>& handle);
+  uint64_t MappingsLost() const;
+
   const Ownership& ownership() const { return ownership_; }
   unsigned workers() const { return static_cast<unsigned>(workers_.size()); }
   uint32_t max_flows() const;
@@ -90,6 +94,7 @@ class WorkerSet {
   std::vector<std::unique_ptr<FlowTable>> tables_;
   std::vector<std::unique_ptr<Counters>> counters_;
   std::vector<std::unique_ptr<EventSink>> events_;
+  std::vector<std::unique_ptr<MappingLog>> mapping_logs_;
   std::vector<std::unique_ptr<Worker>> workers_;
   bool running_ = false;
 };

@@ -21,6 +21,11 @@ FlowKey BindingKey(FlowKey key) {
   return key;
 }
 
+// Of an originated flow: none else goes out by it, with a binding many do.
+bool HasOwnL4Port(const Flow& flow) {
+  return flow.source_rule == SourceRule::kTranslated && flow.binding == kNoFlow;
+}
+
 }  // namespace
 
 size_t FlowTable::MemoryFor(uint32_t max_flows) {
@@ -39,8 +44,8 @@ FlowTable::FlowTable(const Options& options, BigMemory memory)
     : memory_(std::move(memory)),
       hash_(options.seed),
       queue_use_(options.queue_use),
-      inbound_of_(
-          std::make_unique<std::atomic<uint32_t>[]>(queue_use_.size())) {
+      inbound_of_(std::make_unique<std::atomic<uint32_t>[]>(queue_use_.size())),
+      now_(options.now) {
   GODWIT_CHECK(!memory_.empty());
   std::span<std::byte> rest = memory_.bytes();
   const uint32_t buckets =
@@ -217,6 +222,7 @@ FlowTable::Made FlowTable::JoinBinding(Flow& flow, Flow*& lent) {
       PoolOf(flow.protocol).Free(wanted.destination, wanted.external_l4port);
       return Made::kTableFull;
     }
+    Say(MappingRecord::Kind::kBegins, wanted);
   }
   const Flow& binding = flows_[number];
   flow.binding = number;
@@ -282,6 +288,7 @@ FlowTable::Made FlowTable::MakeOriginated(const Flow& wanted,
     queue_use_[flow.queue].mappings.fetch_add(1, std::memory_order_relaxed);
   }
   made = &flows_[number];
+  if (HasOwnL4Port(*made)) Say(MappingRecord::Kind::kBegins, *made);
   return Made::kYes;
 }
 
@@ -311,16 +318,14 @@ Flow* FlowTable::MakeLent(const Flow& flow, Mapping mapping, unsigned lender) {
 
 void FlowTable::End(Flow& flow) {
   if (flow.kind == FlowKind::kFree) return;
+  if (flow.kind != FlowKind::kInbound && flow.kind != FlowKind::kOriginated) {
+    return EndUncounted(flow);
+  }
   Flow ended = flow;
   Forget(NumberOf(flow));
-  if (ended.kind == FlowKind::kLent) return;
   if (ended.kind == FlowKind::kInbound) {
     --inbound_;
     CountInbound(ended.queue, -1);
-    return;
-  }
-  if (ended.kind == FlowKind::kBinding) {
-    PoolOf(ended.protocol).Free(ended.destination, ended.external_l4port);
     return;
   }
   --mappings_;
@@ -328,8 +333,8 @@ void FlowTable::End(Flow& flow) {
     queue_use_[ended.queue].mappings.fetch_sub(1, std::memory_order_relaxed);
   }
   L4portPool& pool = PoolOf(ended.protocol);
-  const bool translated = ended.source_rule == SourceRule::kTranslated;
-  if (translated && ended.binding == kNoFlow) {
+  if (HasOwnL4Port(ended)) {
+    Say(MappingRecord::Kind::kEnds, ended);
     pool.Free(ended.destination, ended.external_l4port);
     return;
   }
@@ -340,6 +345,7 @@ void FlowTable::End(Flow& flow) {
 }
 
 uint32_t FlowTable::Expire(uint32_t now, uint32_t budget) {
+  now_ = now;
   return wheel_->Advance(
       now, budget, [this, now](uint32_t number) -> std::optional<uint32_t> {
         Flow& flow = flows_[number];

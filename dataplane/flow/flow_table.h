@@ -17,6 +17,7 @@
 
 #include "dataplane/flow/flow.h"
 #include "dataplane/flow/l4port_pool.h"
+#include "dataplane/flow/mapping_log.h"
 #include "dataplane/snapshot/snapshot.h"
 #include "dataplane/table/flow_hash.h"
 #include "dataplane/table/flow_index.h"
@@ -136,6 +137,10 @@ class FlowTable {
   // burst's pointers to them stay what they were.
   void Settle() { takeable_ = free_count_; }
 
+  // Who is told of each mapping, an endpoint-independent one once; nullptr:
+  // nobody.
+  void TellMappings(MappingLog* log) { log_ = log; }
+
   // The l4ports of this worker, when the snapshot's plan is another.
   void UsePlan(const NatConfig& nat, unsigned worker);
 
@@ -205,6 +210,12 @@ class FlowTable {
       return Matches(value, key);
     }) != FlowIndex::kNone;
   }
+  // A binding, what is lent.
+  void EndUncounted(Flow& flow);
+  void Say(MappingRecord::Kind kind, const Flow& flow) {
+    if (log_ != nullptr) Tell(kind, flow);
+  }
+  void Tell(MappingRecord::Kind kind, const Flow& flow);
   uint64_t DestinationOf(FlowKey uplink_side) const;
   L4portPool& PoolOf(uint8_t protocol);
 
@@ -232,6 +243,8 @@ class FlowTable {
   uint32_t evict_hand_ = 0;
   uint64_t evicted_ = 0;
   uint64_t tight_ = 0;
+  MappingLog* log_ = nullptr;
+  uint32_t now_ = 0;  // tick of the last Expire
 };
 
 }  // namespace godwit

@@ -5,12 +5,11 @@
 #ifndef GODWIT_DATAPLANE_STAGE_EVENTS_H_
 #define GODWIT_DATAPLANE_STAGE_EVENTS_H_
 
-#include <array>
-#include <atomic>
 #include <cstdint>
 
 #include "dataplane/net/address.h"
 #include "dataplane/snapshot/adjacency.h"
+#include "dataplane/table/one_way_ring.h"
 
 namespace godwit {
 
@@ -28,37 +27,8 @@ struct Event {
   IpAddress address;
 };
 
-// One producer (a worker), one consumer (the control thread).
-class EventSink {
- public:
-  static constexpr uint32_t kCapacity = 1024;
-
-  bool Post(const Event& event) {
-    const uint32_t head = head_.load(std::memory_order_relaxed);
-    if (head - tail_.load(std::memory_order_acquire) == kCapacity) {
-      lost_.store(lost_.load(std::memory_order_relaxed) + 1,
-                  std::memory_order_relaxed);
-      return false;
-    }
-    events_[head % kCapacity] = event;
-    head_.store(head + 1, std::memory_order_release);
-    return true;
-  }
-  bool Take(Event& event) {
-    const uint32_t tail = tail_.load(std::memory_order_relaxed);
-    if (tail == head_.load(std::memory_order_acquire)) return false;
-    event = events_[tail % kCapacity];
-    tail_.store(tail + 1, std::memory_order_release);
-    return true;
-  }
-  uint64_t lost() const { return lost_.load(std::memory_order_relaxed); }
-
- private:
-  alignas(64) std::atomic<uint32_t> head_{0};
-  alignas(64) std::atomic<uint32_t> tail_{0};
-  std::atomic<uint64_t> lost_{0};
-  std::array<Event, kCapacity> events_;
-};
+// From a worker to the control thread.
+using EventSink = OneWayRing<Event, 1024>;
 
 }  // namespace godwit
 

@@ -161,6 +161,10 @@ void Worker::Adopt(const Snapshot& snapshot) {
     plan_version_ = snapshot.nat->plan_version;
     context_.flows->UsePlan(*snapshot.nat, options_.index);
   }
+  if (generation_ != snapshot.generation) {
+    context_.flows->TellMappings(snapshot.nat->mappings_told ? options_.mappings
+                                                             : nullptr);
+  }
   TryAgain(snapshot);
   if (generation_ != snapshot.generation) {
     generation_ = snapshot.generation;

@@ -45,6 +45,7 @@ class Worker {
     Counters* counters = nullptr;
     Handoff* handoff = nullptr;
     EventSink* events = nullptr;
+    MappingLog* mappings = nullptr;  // used while NatConfig says so
     rte_mempool* pool = nullptr;
     std::span<QueueUse> queue_use;
     Publisher* publisher = nullptr;

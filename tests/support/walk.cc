@@ -100,6 +100,7 @@ void Walk::AddWorker(unsigned index, uint32_t max_flows) {
   counters_.push_back(std::make_unique<Counters>());
   counters_.back()->Bind(&asked_);
   events_.push_back(std::make_unique<EventSink>());
+  mapping_logs_.push_back(std::make_unique<MappingLog>());
   Worker::Options options;
   options.index = index;
   options.ownership = &ownership_;
@@ -107,6 +108,7 @@ void Walk::AddWorker(unsigned index, uint32_t max_flows) {
   options.counters = counters_.back().get();
   options.handoff = handoff_.get();
   options.events = events_.back().get();
+  options.mappings = mapping_logs_.back().get();
   options.pool = Lanes::Get().pool();
   options.queue_use = table.queue_use;
   options.publisher = &publisher_;
@@ -339,6 +341,15 @@ uint64_t Walk::lost_events() const {
   uint64_t lost = 0;
   for (const auto& sink : events_) lost += sink->lost();
   return lost;
+}
+
+std::vector<MappingRecord> Walk::TakeMappings() {
+  std::vector<MappingRecord> records;
+  MappingRecord record;
+  for (const auto& log : mapping_logs_) {
+    while (log->Take(record)) records.push_back(record);
+  }
+  return records;
 }
 
 std::vector<Event> Walk::TakeEvents() {

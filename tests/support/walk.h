@@ -113,6 +113,8 @@ class Walk {
   uint64_t judged() const;
   // What the workers told the control side since.
   std::vector<Event> TakeEvents();
+  // What they told of mappings since, worker by worker.
+  std::vector<MappingRecord> TakeMappings();
   uint64_t handed_over() const { return Sum().handed_out; }
   // On the way to `device`.
   uint64_t DroppedAt(std::string_view device) const;
@@ -158,6 +160,7 @@ class Walk {
   std::vector<std::unique_ptr<FlowTable>> tables_;
   std::vector<std::unique_ptr<Counters>> counters_;
   std::vector<std::unique_ptr<EventSink>> events_;
+  std::vector<std::unique_ptr<MappingLog>> mapping_logs_;
   std::vector<std::unique_ptr<Worker>> workers_;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// How soon an l4port serves again, and whom what is late for it then reaches
-// (RFC 6888 REQ-8); when few are left (REQ-11).
+// What is told of mappings (RFC 6888 4), how soon an l4port serves again, and
+// whom what is late for it then reaches (RFC 6888 REQ-8); when few are left
+// (REQ-11).
 #include <set>
 
 #include "tests/walks/world.h"
@@ -11,12 +12,103 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
+using Kind = MappingRecord::Kind;
+
+// Without a remote: there is none in a record to compare (LOG-02).
+auto Record(Kind kind, uint8_t protocol, const std::string& originator,
+            uint16_t l4port, uint16_t given) {
+  return testing::AllOf(
+      testing::Field("kind", &MappingRecord::kind, kind),
+      testing::Field("protocol", &MappingRecord::protocol, protocol),
+      testing::Field("originator", &MappingRecord::originator,
+                     *IpAddress::Parse(originator)),
+      testing::Field("originator_l4port", &MappingRecord::originator_l4port,
+                     l4port),
+      testing::Field("given_l4port", &MappingRecord::given_l4port, given));
+}
+
+SnapshotBuilder Told(Mapping mapping) {
+  SnapshotBuilder world = World();
+  world.nat().mapping = mapping;
+  world.nat().mappings_told = true;
+  return world;
+}
+
 class MappingWalk : public WalkTest {
  protected:
   PacketBuilder From(unsigned l4port, unsigned remote_l4port = 53) const {
     return Udp(at.At(at.internal, l4port), at.At(at.remote, remote_l4port));
   }
 };
+
+GODWIT_BOTH_FAMILIES(MappingWalk);
+
+TEST_P(MappingWalk, Log01AMappingIsToldWhenItBeginsAndWhenItEnds) {
+  Walk walk(Told(Mapping::kPerDestination));
+  Leave(walk, "crawl0", From(5000));
+  EXPECT_THAT(
+      walk.TakeMappings(),
+      ElementsAre(Record(Kind::kBegins, 17, at.internal, 5000, given_)));
+  for (int packet = 0; packet < 3; ++packet) Leave(walk, "crawl0", From(5000));
+  EXPECT_THAT(walk.TakeMappings(), IsEmpty());
+  walk.Wait(301);
+  const auto ended = walk.TakeMappings();
+  EXPECT_THAT(ended,
+              ElementsAre(Record(Kind::kEnds, 17, at.internal, 5000, given_)));
+}
+
+TEST_P(MappingWalk, Log01TellsWhatSortItIsAndWhen) {
+  Walk walk(Told(Mapping::kPerDestination));
+  Leave(walk, "crawl0",
+        Tcp(at.At(at.internal, 5000), at.At(at.remote, 80)).Flags("S"));
+  const auto tcp = walk.TakeMappings();
+  EXPECT_THAT(tcp,
+              ElementsAre(Record(Kind::kBegins, 6, at.internal, 5000, given_)));
+  walk.Wait(100);
+  Leave(walk, "crawl0", Echo(at.internal, at.remote, 77));
+  const auto echo = walk.TakeMappings();
+  ASSERT_THAT(echo, ElementsAre(Record(Kind::kBegins, at.v4 ? 1 : 58,
+                                       at.internal, 77, given_)));
+  EXPECT_NEAR(echo[0].tick - tcp[0].tick, 1000, 1);
+}
+
+// 6888 4: one record for all that goes through it.
+TEST_P(MappingWalk, Log01AnEndpointIndependentMappingIsToldOnce) {
+  Walk walk(Told(Mapping::kEndpointIndependent));
+  for (unsigned remote = 53; remote < 60; ++remote) {
+    Leave(walk, "crawl0", From(5000, remote));
+  }
+  EXPECT_THAT(
+      walk.TakeMappings(),
+      ElementsAre(Record(Kind::kBegins, 17, at.internal, 5000, given_)));
+  walk.Wait(301);
+  EXPECT_THAT(walk.TakeMappings(),
+              ElementsAre(Record(Kind::kEnds, 17, at.internal, 5000, given_)));
+}
+
+TEST_P(MappingWalk, Log01NothingIsToldUnlessAskedFor) {
+  SnapshotBuilder world = World();
+  Walk walk(world);
+  Leave(walk, "crawl0", From(5000));
+  EXPECT_THAT(walk.TakeMappings(), IsEmpty());
+  world.nat().mappings_told = true;
+  walk.Publish(world);
+  // Of what was there before its end is told.
+  walk.Wait(301);
+  EXPECT_THAT(walk.TakeMappings(), testing::SizeIs(1));
+  world.nat().mappings_told = false;
+  walk.Publish(world);
+  Leave(walk, "crawl0", From(5001));
+  EXPECT_THAT(walk.TakeMappings(), IsEmpty());
+}
+
+// What comes from clients is no mapping, nor what is never translated.
+TEST_P(MappingWalk, Log01OnlyMappingsAreTold) {
+  Walk walk(Told(Mapping::kPerDestination));
+  walk.Send("wan0", Udp(at.At(at.client, 4000), at.At(at.dns, 53)));
+  Leave(walk, "crawl0", Udp(at.At(at.unicast, 50001), at.At(at.direct, 53)));
+  EXPECT_THAT(walk.TakeMappings(), IsEmpty());
+}
 
 class RestWalk : public MappingWalk {
  protected:

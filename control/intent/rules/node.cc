@@ -11,6 +11,7 @@
 namespace godwit::rules {
 namespace {
 
+constexpr uint32_t kMaxLogRate = 1'000'000;
 constexpr int64_t kSecondMs = 1000;
 constexpr int64_t kDayMs = 86'400 * kSecondMs;
 
@@ -179,6 +180,13 @@ void CheckTimeouts(const api::Timeouts& timeouts, Findings& findings) {
   }
 }
 
+void CheckEgressLog(const api::EgressLog& log, Findings& findings) {
+  if (log.has_rate() && (log.rate() < 1 || log.rate() > kMaxLogRate)) {
+    NotIn(findings, "egress.log.rate", log.rate(), "a number of lines a second",
+          1, kMaxLogRate);
+  }
+}
+
 // 253 and 255 are the kernel's default and local tables. 254, main, is what
 // some routing daemons read alone.
 void CheckAnnounceTable(const api::Announce& announce, Findings& findings) {
@@ -267,6 +275,7 @@ void CheckEgress(const api::Config& config, Findings& findings) {
   CheckPortsLeft(config, findings);
   CheckDirect(config.egress(), findings);
   CheckTimeouts(config.egress().timeouts(), findings);
+  CheckEgressLog(config.egress().log(), findings);
 }
 
 void CheckDaemon(const api::Config& config, Findings& findings) {

@@ -148,6 +148,11 @@ const BadInput kBadInputs[] = {
     {"TransitoryTimeout", 8, "egress: {timeouts: {tcp_transitory: 999ms}}",
      "godwit.yaml:8: egress.timeouts.tcp_transitory: \"999ms\" is not a time "
      "of 1s-86400s"},
+    {"LogRateZero", 8, "egress: {log: {rate: 0}}",
+     "godwit.yaml:8: egress.log.rate: \"0\" is not a number of lines a second "
+     "of 1-1000000"},
+    {"LogMappingsNotBool", 8, "egress: {log: {mappings: sometimes}}",
+     "godwit.yaml:8: egress.log.mappings: \"sometimes\" is not true or false"},
     {"AnnounceTable", 8, "announce: {table: 255}",
      "godwit.yaml:8: announce.table: \"255\" is not a routing table of "
      "1-4294967295 other than the kernel's own 253 and 255"},
