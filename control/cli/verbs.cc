@@ -59,6 +59,7 @@ constexpr Key kEgressKeys[] = {
     {"timeouts.tcp_transitory", "DURATION", "of one that opens or closes"},
     {"timeouts.udp", "DURATION", "of a UDP mapping"},
     {"timeouts.icmp", "DURATION", "of an echo"},
+    {"rest", "DURATION", "of a port whose UDP mapping has ended"},
     {"log.mappings", "true|false", "a line for each that begins or ends"},
     {"log.rate", "N", "of these lines, a second"},
 };

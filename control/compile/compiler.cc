@@ -264,6 +264,7 @@ absl::Status Compiler::AddNat(const CompileInput& input, Snapshot& snapshot) {
   nat->timeouts.tcp_transitory = Ticks(egress.timeouts().tcp_transitory());
   nat->timeouts.udp = Ticks(egress.timeouts().udp());
   nat->timeouts.icmp = Ticks(egress.timeouts().icmp());
+  nat->rest = Ticks(egress.rest());
   nat->mappings_told = egress.log().mappings();
   for (const std::string& prefix : egress.direct()) {
     nat->direct.push_back(Prefix::Parse(prefix)->Masked());

@@ -87,6 +87,7 @@ void FillEgress(api::Egress& egress) {
   if (!egress.has_ports()) egress.set_ports("auto");
   if (!egress.has_mapping()) egress.set_mapping(api::Egress::PER_DESTINATION);
   FillTimeouts(*egress.mutable_timeouts());
+  if (!egress.has_rest()) *egress.mutable_rest() = Seconds(0);
   api::EgressLog& log = *egress.mutable_log();
   if (!log.has_mappings()) log.set_mappings(false);
   if (!log.has_rate()) log.set_rate(1000);

@@ -14,6 +14,9 @@
 //
 // A lent flow is one that another worker has, because it had an l4port left
 // when the owner by rule had none (stage/lend.h): the entry says which.
+//
+// What rests is the l4port of a binding that has ended, until it may serve
+// again (RFC 6888 REQ-8): only its uplink key is filed.
 #ifndef GODWIT_DATAPLANE_FLOW_FLOW_H_
 #define GODWIT_DATAPLANE_FLOW_FLOW_H_
 
@@ -28,7 +31,14 @@
 
 namespace godwit {
 
-enum class FlowKind : uint8_t { kFree, kInbound, kOriginated, kBinding, kLent };
+enum class FlowKind : uint8_t {
+  kFree,
+  kInbound,
+  kOriginated,
+  kBinding,
+  kLent,
+  kResting,
+};
 
 // The number of a flow in its worker's table.
 using FlowNumber = uint32_t;

@@ -123,7 +123,9 @@ FlowNumber FlowTable::Store(const Flow& flow) {
 
 void FlowTable::Forget(FlowNumber number) {
   Flow& flow = flows_[number];
-  index_->Erase(HashOf(QueueSideKey(flow)), number << 1 | kQueueSide);
+  if (flow.kind != FlowKind::kResting) {
+    index_->Erase(HashOf(QueueSideKey(flow)), number << 1 | kQueueSide);
+  }
   if (flow.kind != FlowKind::kLent) {
     index_->Erase(HashOf(UplinkSideKey(flow)), number << 1 | kUplinkSideBit);
   }

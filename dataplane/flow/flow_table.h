@@ -137,6 +137,11 @@ class FlowTable {
   // burst's pointers to them stay what they were.
   void Settle() { takeable_ = free_count_; }
 
+  // How long the l4port of a UDP binding rests when it has ended, in ticks. At
+  // most a quarter of the block's rest; what ends beyond serves again at once.
+  void UseRest(uint32_t ticks) { rest_ = ticks; }
+  uint32_t resting() const { return resting_; }
+
   // Who is told of each mapping, an endpoint-independent one once; nullptr:
   // nobody.
   void TellMappings(MappingLog* log) { log_ = log; }
@@ -210,8 +215,10 @@ class FlowTable {
       return Matches(value, key);
     }) != FlowIndex::kNone;
   }
-  // A binding, what is lent.
+  // A binding, what is lent, what rests.
   void EndUncounted(Flow& flow);
+  // Whether a binding that ends keeps its entry, and its l4port, for a while.
+  bool Rests(Flow& binding);
   void Say(MappingRecord::Kind kind, const Flow& flow) {
     if (log_ != nullptr) Tell(kind, flow);
   }
@@ -245,6 +252,8 @@ class FlowTable {
   uint64_t tight_ = 0;
   MappingLog* log_ = nullptr;
   uint32_t now_ = 0;  // tick of the last Expire
+  uint32_t rest_ = 0;
+  uint32_t resting_ = 0;
 };
 
 }  // namespace godwit

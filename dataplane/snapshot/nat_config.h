@@ -125,6 +125,7 @@ struct FlowTimeouts {
 struct NatConfig {
   Mapping mapping = Mapping::kPerDestination;
   FlowTimeouts timeouts;
+  uint32_t rest = 0;           // ticks, of l4ports of UDP bindings (MAP-14)
   bool mappings_told = false;  // each one, to the control thread (LOG-01)
   // By UnicastId; an unspecified address is no longer in use.
   std::vector<IpAddress> unicast;

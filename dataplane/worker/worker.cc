@@ -162,6 +162,7 @@ void Worker::Adopt(const Snapshot& snapshot) {
     context_.flows->UsePlan(*snapshot.nat, options_.index);
   }
   if (generation_ != snapshot.generation) {
+    context_.flows->UseRest(snapshot.nat->rest);
     context_.flows->TellMappings(snapshot.nat->mappings_told ? options_.mappings
                                                              : nullptr);
   }
@@ -199,7 +200,8 @@ void Worker::Sweep(const Snapshot& snapshot) {
     const bool judged = flow.kind == FlowKind::kFree ||
                         flow.kind == FlowKind::kBinding ||
                         flow.epoch == snapshot.epoch;
-    if (!judged) JudgeAgain(snapshot, flows, flow);
+    if (judged) continue;
+    if (flow.kind != FlowKind::kResting) JudgeAgain(snapshot, flows, flow);
   }
   if (sweep_ < flows.capacity()) return;
   judged_generation_.store(sweep_generation_, std::memory_order_release);

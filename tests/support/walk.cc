@@ -352,6 +352,12 @@ std::vector<MappingRecord> Walk::TakeMappings() {
   return records;
 }
 
+uint64_t Walk::resting() const {
+  uint64_t sum = 0;
+  for (const auto& table : tables_) sum += table->resting();
+  return sum;
+}
+
 std::vector<Event> Walk::TakeEvents() {
   std::vector<Event> events;
   Event event;

@@ -115,6 +115,8 @@ class Walk {
   std::vector<Event> TakeEvents();
   // What they told of mappings since, worker by worker.
   std::vector<MappingRecord> TakeMappings();
+  // l4ports that rest.
+  uint64_t resting() const;
   uint64_t handed_over() const { return Sum().handed_out; }
   // On the way to `device`.
   uint64_t DroppedAt(std::string_view device) const;

@@ -112,9 +112,11 @@ TEST_P(MappingWalk, Log01OnlyMappingsAreTold) {
 
 class RestWalk : public MappingWalk {
  protected:
-  SnapshotBuilder Small(Mapping mapping) const {
+  // 64 l4ports, so a quarter are 16.
+  SnapshotBuilder Small(Mapping mapping, uint32_t rest = 0) const {
     SnapshotBuilder world = World();
     world.nat().mapping = mapping;
+    world.nat().rest = rest;
     world.EgressL4Ports(50000, 50063);
     return world;
   }
@@ -132,6 +134,57 @@ class RestWalk : public MappingWalk {
   }
 };
 GODWIT_BOTH_FAMILIES(RestWalk);
+
+TEST_P(RestWalk, Map14AFreedL4PortRests) {
+  Walk walk(Small(Mapping::kEndpointIndependent, 1200));
+  Leave(walk, "crawl0", From(5000));
+  const unsigned rests = given_;
+  walk.Wait(301);
+  EXPECT_EQ(walk.mappings(), 0u);
+  EXPECT_EQ(walk.resting(), 1u);
+  walk.Wait(117);
+  const auto before = TakeAll(walk, 6000);
+  EXPECT_EQ(before.size(), 63u);
+  EXPECT_FALSE(before.contains(rests));
+  // Late packets of the old remote find nothing there.
+  EXPECT_THAT(
+      walk.Send("wan0", Udp(at.At(at.remote, 53), at.At(at.unicast, rests))),
+      IsEmpty());
+  EXPECT_EQ(walk.ending(), "nat_filtered");
+  walk.Wait(4);
+  EXPECT_EQ(walk.resting(), 0u);
+  Leave(walk, "crawl0", From(7000));
+  EXPECT_EQ(given_, rests);
+}
+
+// 6888 REQ-8: how many rest has a bound; the rest serves again at once.
+TEST_P(RestWalk, Map14AtMostAQuarterRests) {
+  Walk walk(Small(Mapping::kEndpointIndependent, 1200));
+  EXPECT_EQ(TakeAll(walk, 5000).size(), 64u);
+  walk.Wait(301);
+  EXPECT_EQ(walk.resting(), 16u);
+  EXPECT_EQ(TakeAll(walk, 6000).size(), 48u);
+  walk.Wait(121);
+  EXPECT_EQ(walk.resting(), 0u);
+  EXPECT_EQ(TakeAll(walk, 7000).size(), 16u);
+}
+
+// 6888 REQ-8 a and c: TCP is tracked, and per destination only the remote of
+// before could be taken for that of now.
+TEST_P(RestWalk, Map14WhatIsExemptServesAgainAtOnce) {
+  {
+    Walk walk(Small(Mapping::kPerDestination, 1200));
+    Leave(walk, "crawl0", From(5000));
+    walk.Wait(301);
+    EXPECT_EQ(TakeAll(walk, 6000).size(), 64u);
+  }
+  Walk walk(Small(Mapping::kEndpointIndependent, 1200));
+  Leave(walk, "crawl0",
+        Tcp(at.At(at.internal, 5000), at.At(at.remote, 80)).Flags("S"));
+  walk.Wait(241);
+  EXPECT_EQ(walk.mappings(), 0u);
+  EXPECT_EQ(walk.resting(), 0u);
+}
 
 class RoomWalk : public RestWalk {
  protected:

@@ -180,6 +180,12 @@ void CheckTimeouts(const api::Timeouts& timeouts, Findings& findings) {
   }
 }
 
+// RFC 6888 REQ-8: how long is the operator's choice.
+void CheckRest(const api::Egress& egress, Findings& findings) {
+  if (!egress.has_rest()) return;
+  CheckDuration(findings, "egress.rest", egress.rest(), 0, 3600 * kSecondMs);
+}
+
 void CheckEgressLog(const api::EgressLog& log, Findings& findings) {
   if (log.has_rate() && (log.rate() < 1 || log.rate() > kMaxLogRate)) {
     NotIn(findings, "egress.log.rate", log.rate(), "a number of lines a second",
@@ -275,6 +281,7 @@ void CheckEgress(const api::Config& config, Findings& findings) {
   CheckPortsLeft(config, findings);
   CheckDirect(config.egress(), findings);
   CheckTimeouts(config.egress().timeouts(), findings);
+  CheckRest(config.egress(), findings);
   CheckEgressLog(config.egress().log(), findings);
 }
 

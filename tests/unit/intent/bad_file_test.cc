@@ -64,7 +64,7 @@ const BadInput kBadInputs[] = {
      "workers, idle, hugepages, max_flows, eal_args"},
     {"ListForMap", 8, "egress: [auto]",
      "godwit.yaml:8: egress: a list is not a map of the keys ports, reserved, "
-     "direct, mapping, timeouts, log"},
+     "direct, mapping, timeouts, rest, log"},
     {"TextForList", 4, "queues: dns0",
      "godwit.yaml:4: queues: \"dns0\" is not a list\n"
      "godwit.yaml:6: services[0].queues[0]: \"dns0\" is not a queue of this "

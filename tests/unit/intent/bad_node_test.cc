@@ -148,6 +148,8 @@ const BadInput kBadInputs[] = {
     {"TransitoryTimeout", 8, "egress: {timeouts: {tcp_transitory: 999ms}}",
      "godwit.yaml:8: egress.timeouts.tcp_transitory: \"999ms\" is not a time "
      "of 1s-86400s"},
+    {"RestTooLong", 8, "egress: {rest: 3601s}",
+     "godwit.yaml:8: egress.rest: \"3601s\" is not a time of 0s-3600s"},
     {"LogRateZero", 8, "egress: {log: {rate: 0}}",
      "godwit.yaml:8: egress.log.rate: \"0\" is not a number of lines a second "
      "of 1-1000000"},

@@ -49,6 +49,7 @@ egress:
   ports: auto
   mapping: per-destination
   timeouts: {tcp_established: 7440s, tcp_transitory: 240s, udp: 300s, icmp: 60s}
+  rest: 0s
   log: {mappings: false, rate: 1000}
 announce: {table: 7480, hold: 1s, linger: 5s, metric: 100, damping: 60s}
 metrics: {listen: "127.0.0.1:9467"}
@@ -83,6 +84,7 @@ egress:
   ports: 2000-3000
   mapping: endpoint-independent
   timeouts: {tcp_established: 8000s, tcp_transitory: 250s, udp: 120s, icmp: 70s}
+  rest: 60s
   log: {mappings: true, rate: 7}
 announce: {table: 1, hold: 2s, linger: 3s, metric: 9, damping: 0s}
 metrics: {listen: "[::1]:1"}
