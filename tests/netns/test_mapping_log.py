@@ -77,3 +77,22 @@ def test_LOG_01_off_unless_asked_for(w, ip):
   mapping(w, "crawl0", "udp", ip.I1, ip.S, 53)
   w.flush()
   assert not lines(w)
+
+
+def test_LOG_01_switched_on_and_off_while_it_runs(w, ip):
+  """Of a mapping that was there before, the end is told."""
+  w.flush()
+  before = len(lines(w))
+  sport, p = mapping(w, "crawl0", "udp", ip.I1, ip.S, 53)
+  w.ctl("egress", "set", "--log.mappings=true")
+  try:
+    assert w.ctl("egress", "show")["egress"]["log"]["mappings"] is True
+    w.flush()
+    assert until(lambda: len(lines(w)) > before)
+    (kind, _, *what), = lines(w)[before:]
+    assert (kind, *what) == ("ends", "udp", pk.at(ip.I1, sport), "crawl0", pk.at(ip.U, p))
+  finally:
+    w.ctl("egress", "set", "--log.mappings=false")
+  mapping(w, "crawl0", "udp", ip.I1, ip.S, 53)
+  w.flush()
+  assert len(lines(w)) == before + 1
