@@ -162,6 +162,14 @@ class Bed:
             return f"memif:{self.directory}/{end}.sock"
         return f"{self.link}:{end}"
 
+    def standing(self):
+        """What a flood may not take or make more of."""
+        status = pathlib.Path(f"/proc/{self.godwitd.process.pid}/status").read_text(encoding="ascii")
+        shown = json.loads(self.ctl_text("egress", "show"))["addresses"]
+        return {"mappings": sum(address["mappings"] for address in shown),
+                "MiB": int(re.search(r"VmRSS:\s+(\d+) kB", status).group(1)) / 1024,
+                "lines": len(self.godwitd.log.read_text(errors="replace").splitlines())}
+
     def start_cold(self):
         """How long a start takes, and what the daemon needs besides its tables: here they are of the least size."""
         begin = time.monotonic()

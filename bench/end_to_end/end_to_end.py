@@ -31,6 +31,12 @@ MOST_LOST = 0.02
 # Frames that are nobody's measurement: ARP, ND, what the kernel says to its links.
 FEW = 64
 MOST_VOID = 4
+# What a flood may add to the daemon's memory and to its log.
+FLOOD_MIB = 4
+FLOOD_LINES = 20
+FLOODS = ("syn", "misses", "scan", "fragments", "errors", "broken")
+# 64-byte frames of a link of 10 Gbit/s: what is legal and what is not, together.
+LINE_RATE = 14_880_952
 
 
 class Group:
@@ -139,6 +145,45 @@ class Measurement:
             "p99_x": statistics.median(pair[0]["p99_ns"] / pair[1]["p99_ns"] for pair in pairs),
             "pace_Mpps": pace / 1e6, "late": sum(run["late"] for pair in pairs for run in pair)})
 
+    def floods(self, wanted):
+        """Half of the rate that there is, and beside it, on the same link, what fills the line."""
+        group = self.group = Group("memif", "inbound", flows=16384)
+        kinds = [kind for kind in FLOODS if wanted(self.flood_row(kind))]
+        if not kinds:
+            return
+        self.stand.turn_of(0)
+        self.stand.ctl_text("flow", "flush")
+        for originated in (1, 0):    # mappings, that nothing may happen to, and the flows that are measured
+            self.tell(0, "flows", family=4, protocol=17, originated=originated, plain=0, flows=group.flows, sizes="0",
+                      service=bed.SERVICE[4], unicast=bed.UNICAST[4])
+        rate = statistics.median(self.run(0, "rate", way="in", ms=self.ms)["pps"] for _ in range(self.pairs))
+        for kind in kinds:
+            before = self.stand.standing()
+            pairs = [[self.tell(0, "flooded", way="in", ms=self.ms, pace=int(rate / 2), kind=kind,
+                                flood_pace=int(flood * (LINE_RATE - rate / 2))) for flood in (0, 1)]
+                     for _ in range(self.pairs)]
+            self.still_stands(kind, before)
+            middle = [{key: statistics.median(pair[flood][key] for pair in pairs)
+                       for key in ("pps", "goodput", "flood_pps")} for flood in (0, 1)]
+            self.add(self.flood_row(kind), middle[1]["pps"], sum(pair[1]["received"] for pair in pairs), {
+                "goodput": statistics.median(pair[1]["goodput"] / (pair[0]["goodput"] or 1) for pair in pairs),
+                "without": middle[0]["goodput"], "pace_Mpps": rate / 2e6, "flood_Mpps": middle[1]["flood_pps"] / 1e6})
+
+    @staticmethod
+    def flood_row(kind):
+        return f"memif/Flood/{kind}/v4"
+
+    def still_stands(self, kind, before):
+        """Mappings are there, memory and the log have not grown; counters add up."""
+        self.stand.counters()
+        now = self.stand.standing()
+        if now["mappings"] != before["mappings"]:
+            raise bed.Wrong(f"{kind}: {before['mappings']} mappings before, {now['mappings']} after")
+        if now["MiB"] > before["MiB"] + FLOOD_MIB:
+            raise bed.Wrong(f"{kind}: {before['MiB']:.0f} MiB before, {now['MiB']:.0f} after")
+        if now["lines"] > before["lines"] + FLOOD_LINES:
+            raise bed.Wrong(f"{kind}: {now['lines'] - before['lines']} lines in the log")
+
     def cold_start(self):
         figures = self.stand.cold_start
         self.add(f"{self.stand.link}/ColdStart", 1 / figures["start_s"], 1, figures)
@@ -171,6 +216,8 @@ def main():
             of_link = [group for group in groups(options.smoke) if group.link == link]
             names = ["memif/ColdStart"] * (link == "memif") + [group.row(way) + more for group in of_link for way in group.ways
                      for more in (["", "/latency"] if group.latency else [""])]
+            if link == "memif" and not options.smoke:
+                names += [Measurement.flood_row(kind) for kind in FLOODS]
             if not any(wanted(name) for name in names):
                 continue
             max_flows = 2 * max(group.flows for group in of_link)
@@ -180,6 +227,8 @@ def main():
                     measurement.cold_start()
                 for group in of_link:
                     measurement.measure(group, wanted)
+                if link == "memif" and not options.smoke:
+                    measurement.floods(wanted)
                 rows += measurement.rows
     except (bed.Missing, bed.Wrong) as why:
         sys.exit(f"end_to_end: {why}")

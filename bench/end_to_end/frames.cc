@@ -59,7 +59,11 @@ uint16_t LeastSize(const FrameKind& kind) {
 void FrameTable::Free::operator()(uint8_t* bytes) const { std::free(bytes); }
 
 FrameTable::FrameTable(const FrameKind& kind, uint32_t count)
-    : stride_((HeaderSize(kind) + kStampSize + kLine - 1) / kLine * kLine),
+    : FrameTable((HeaderSize(kind) + kStampSize + kLine - 1) / kLine * kLine,
+                 count) {}
+
+FrameTable::FrameTable(size_t stride, uint32_t count)
+    : stride_(stride),
       bytes_(static_cast<uint8_t*>(std::aligned_alloc(kLine, count * stride_))),
       sizes_(count) {
   GODWIT_CHECK(bytes_ != nullptr);
@@ -102,6 +106,12 @@ void FrameTable::Set(uint32_t at, const LinkEnds& link, const Endpoints& ends,
   udp->length = Be16(static_cast<uint16_t>(l4_size));
   const uint16_t sum = Checksum(udp, sizeof(*udp), pseudo);
   udp->checksum = sum == 0 ? 0xffff : sum;
+}
+
+void FrameTable::Set(uint32_t at, std::span<const uint8_t> frame) {
+  GODWIT_CHECK(frame.size() <= stride_);
+  std::memcpy(bytes_.get() + at * stride_, frame.data(), frame.size());
+  sizes_[at] = static_cast<uint16_t>(frame.size());
 }
 
 uint32_t NumberOf(const AddressAndPort& remote) {

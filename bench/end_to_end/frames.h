@@ -41,6 +41,9 @@ uint16_t LeastSize(const FrameKind& kind);
 class FrameTable {
  public:
   FrameTable(const FrameKind& kind, uint32_t count);
+  // Of frames that are said whole, of at most kMostBytes.
+  static constexpr size_t kMostBytes = 192;
+  FrameTable(size_t stride, uint32_t count);
 
   uint32_t count() const { return static_cast<uint32_t>(sizes_.size()); }
   // All but the zeros at the end.
@@ -49,6 +52,7 @@ class FrameTable {
   const uint8_t* head(uint32_t at) const { return bytes_.get() + at * stride_; }
   void Set(uint32_t at, const LinkEnds& link, const Endpoints& ends,
            uint16_t size, const FrameKind& kind);
+  void Set(uint32_t at, std::span<const uint8_t> frame);
 
  private:
   struct Free {

@@ -15,6 +15,7 @@
 //       sizes=60,508 service=A unicast=A          begin flows, see each through
 //   rate device=0 way=in ms=200
 //   latency device=0 way=in ms=200 pace=1000000
+//   flooded device=0 way=in ms=200 pace=1000000 kind=syn flood_pace=9000000
 //   calibrate lines=65536                         see bench/calibration.h
 #include <fcntl.h>
 #include <poll.h>
@@ -35,6 +36,7 @@
 #include <vector>
 
 #include "bench/calibration.h"
+#include "bench/end_to_end/flood.h"
 #include "bench/end_to_end/link.h"
 #include "bench/end_to_end/trial.h"
 
@@ -228,9 +230,22 @@ class Generator {
       Print(trial.Rate(way, seconds));
     } else if (verb == "latency") {
       Print(trial.Latency(way, seconds, Number(words, "pace")));
+    } else if (verb == "flooded") {
+      Print(trial.Flooded(way, seconds, Number(words, "pace"),
+                          Flood(trial, way, Word(words, "kind")),
+                          Number(words, "flood_pace")));
     } else {
       Fail("no such command: " + verb);
     }
+  }
+
+  const FrameTable& Flood(Trial& trial, Way way, const std::string& kind) {
+    const auto [found, is_new] = floods_.try_emplace(kind);
+    if (is_new) {
+      found->second = std::make_unique<FrameTable>(
+          FloodOf(kind, trial.traffic(), trial.EndsOf(way)));
+    }
+    return *found->second;
   }
 
   static void Print(const Outcome& outcome) {
@@ -238,14 +253,18 @@ class Generator {
         "\"sent\": %lu, \"received\": %lu, \"looked_at\": %lu, \"wrong\": %lu, "
         "\"pps\": %.0f, \"p50_ns\": %.0f, \"p99_ns\": %.0f, \"p99_all_ns\": "
         "%.0f, "
-        "\"late\": %lu}\n",
+        "\"late\": %lu, \"flood\": %lu, \"flood_taken\": %lu, \"flood_pps\": "
+        "%.0f, \"goodput\": %.4f}\n",
         outcome.sent, outcome.received, outcome.looked_at, outcome.wrong,
         outcome.packets_per_second, outcome.p50_ns, outcome.p99_ns,
-        outcome.p99_all_ns, outcome.late);
+        outcome.p99_all_ns, outcome.late, outcome.flood, outcome.flood_taken,
+        outcome.flood_per_second, outcome.goodput);
   }
 
   std::vector<std::unique_ptr<Link>> links_;
   std::vector<Device> devices_;
+  // By kind. All trials of a run that has any are of one family.
+  std::map<std::string, std::unique_ptr<FrameTable>> floods_;
 };
 
 int Run(int argc, char** argv) {

@@ -9,6 +9,7 @@
 #include <random>
 
 #include "bench/end_to_end/delays.h"
+#include "bench/end_to_end/receive.h"
 #include "dataplane/net/headers.h"
 
 namespace godwit {
@@ -26,22 +27,7 @@ constexpr double kWindow_s = 0.001;
 constexpr double kLatencyWindow_s = 0.005;
 // Room for more than the pace promises.
 constexpr double kSpare = 1.2;
-// So long nothing may come, until what is missing counts as lost: a worker that
-// lost its CPU has it back by then.
-constexpr double kTail_s = 0.1;
 constexpr double kEstablish_s = 60;
-constexpr uint32_t kAnswerEvery = 64;
-// Rings are emptied in several bursts when the generator was away.
-constexpr int kMostBursts = 8;
-constexpr uint16_t kPacedBurst = 16;
-
-uint64_t Clocks(double seconds) {
-  return static_cast<uint64_t>(seconds * static_cast<double>(rte_get_tsc_hz()));
-}
-
-std::span<const uint8_t> FrameOf(const rte_mbuf& mbuf) {
-  return {rte_pktmbuf_mtod(&mbuf, const uint8_t*), mbuf.pkt_len};
-}
 
 // The steps that begin a TCP connection; of UDP, one datagram each way.
 struct Step {
@@ -158,41 +144,8 @@ bool Trial::Look(Way way, std::span<const uint8_t> frame, Outcome& outcome) {
   return right;
 }
 
-template <class Each>
-uint32_t Trial::Receive(Link& link, Each each) {
-  Link::Received frames;
-  uint32_t ours = 0;
-  for (int burst = 0; burst < kMostBursts; ++burst) {
-    const uint16_t count = link.Receive(frames);
-    for (uint16_t i = 0; i < count; ++i) {
-      const rte_mbuf& mbuf = *frames[i];
-      if (IsOurs(mbuf)) [[likely]] {
-        each(mbuf, i);
-        ++ours;
-      } else {
-        link.Answer(FrameOf(mbuf));
-      }
-    }
-    rte_pktmbuf_free_bulk(frames.data(), count);
-    if (count < kLinkBurst) break;
-  }
-  return ours;
-}
-
 void Trial::AnswerOnly(Link& link) {
   Receive(link, [](const rte_mbuf&, uint16_t) {});
-}
-
-template <class Each>
-void Trial::ReceiveTail(Side& side, Outcome& outcome, Each each) {
-  side.sender->Forget();
-  for (uint64_t last = rte_rdtsc(); outcome.received < outcome.sent &&
-                                    rte_rdtsc() < last + Clocks(kTail_s);) {
-    const uint32_t count = Receive(*side.receiver, each);
-    if (count != 0) last = rte_rdtsc();
-    outcome.received += count;
-    AnswerOnly(*side.sender);
-  }
 }
 
 bool Trial::PassAll(Way way, const FrameKind& kind, Outcome& outcome) {

@@ -42,6 +42,10 @@ struct Outcome {
   double p99_ns = 0;
   double p99_all_ns = 0;  // of all
   uint64_t late = 0;  // bursts sent later than the pace wanted, by their length
+  uint64_t flood = 0;        // frames of a flood that were sent
+  uint64_t flood_taken = 0;  // of them, those that the link had room for
+  double flood_per_second = 0;
+  double goodput = 0;  // of what was sent beside a flood, the share that came
 };
 
 class Trial {
@@ -58,6 +62,13 @@ class Trial {
   Outcome Rate(Way way, double seconds);
   // `pace` frames a second, in small bursts.
   Outcome Latency(Way way, double seconds, double pace);
+  // `pace` frames a second and beside them, on the same link, those of `flood`,
+  // `flood_pace` a second (0: none). What the link has no room for is lost, of
+  // either, as on a wire.
+  Outcome Flooded(Way way, double seconds, double pace, const FrameTable& flood,
+                  double flood_pace);
+  LinkEnds EndsOf(Way way) { return SideOf(way).link; }
+  const Traffic& traffic() const { return traffic_; }
 
  private:
   struct Side {
