@@ -31,11 +31,11 @@ rte_mbuf* Start(const rte_mbuf* mbuf, const Meta& meta, const Ends& ends,
   const size_t size = view.l3_offset + l3_header + l4_size;
   rte_mbuf* answer = rte_pktmbuf_alloc(context.pool);
   if (answer == nullptr) return nullptr;
-  char* room = rte_pktmbuf_append(answer, static_cast<uint16_t>(size));
-  if (room == nullptr) {
+  if (size > rte_pktmbuf_tailroom(answer)) {  // before it is cut to 16 bits
     rte_pktmbuf_free(answer);
     return nullptr;
   }
+  char* room = rte_pktmbuf_append(answer, static_cast<uint16_t>(size));
   auto* frame = reinterpret_cast<uint8_t*>(room);
   const uint8_t* asked = rte_pktmbuf_mtod(mbuf, const uint8_t*);
   std::memcpy(frame, asked, view.l3_offset);
@@ -68,6 +68,13 @@ rte_mbuf* Start(const rte_mbuf* mbuf, const Meta& meta, const Ends& ends,
     std::memcpy(ip->destination, ends.destination.bytes.data(), 16);
   }
   return answer;
+}
+
+// Bytes of a frame that may be spread over a chain.
+void CopyOut(const rte_mbuf* mbuf, size_t from, size_t size, void* out) {
+  const void* there = rte_pktmbuf_read(mbuf, static_cast<uint32_t>(from),
+                                       static_cast<uint32_t>(size), out);
+  if (there != out) std::memcpy(out, there, size);
 }
 
 uint64_t PseudoSum(const Meta& meta, const Ends& ends, uint8_t protocol,
@@ -172,7 +179,7 @@ void SendIcmpError(rte_mbuf* mbuf, const Meta& meta, ErrorKind kind,
   const PacketView& view = meta.view;
   const size_t l3_header = view.is_v4 ? sizeof(Ipv4Header) : sizeof(Ipv6Header);
   const size_t limit = view.is_v4 ? kMaxErrorV4 : kMaxErrorV6;
-  const size_t there = rte_pktmbuf_data_len(mbuf) - view.l3_offset;
+  const size_t there = rte_pktmbuf_pkt_len(mbuf) - view.l3_offset;
   const size_t quoted = std::min({limit - l3_header - sizeof(IcmpHeader),
                                   static_cast<size_t>(view.l3_size), there});
   const size_t l4_size = sizeof(IcmpHeader) + quoted;
@@ -205,7 +212,7 @@ void SendIcmpError(rte_mbuf* mbuf, const Meta& meta, ErrorKind kind,
   if (kind == ErrorKind::kProtocolUnreachable && !view.is_v4) {
     icmp->sequence = Be16(offsetof(Ipv6Header, next_header));  // the pointer
   }
-  std::memcpy(icmp + 1, asked, quoted);
+  CopyOut(mbuf, view.l3_offset, quoted, icmp + 1);
   icmp->checksum =
       Checksum(icmp, l4_size, PseudoSum(meta, ends, protocol, l4_size));
   Finish(answer, meta, context);
@@ -255,7 +262,6 @@ void SendEchoReply(rte_mbuf* mbuf, const Meta& meta, Context& context) {
   const bool v6_fragment = fragment && !view.is_v4;
   const size_t from = v6_fragment ? view.fragment_field : view.l4_offset;
   const size_t size = size_t{view.l3_offset} + view.l3_size - from;
-  if (from + size > rte_pktmbuf_data_len(mbuf)) return;
   const Ends ends = {meta.key.local, meta.key.remote};
   rte_mbuf* answer =
       Start(mbuf, meta, ends, v6_fragment ? kProtoFragment : view.protocol,
@@ -263,7 +269,7 @@ void SendEchoReply(rte_mbuf* mbuf, const Meta& meta, Context& context) {
   if (answer == nullptr) return;
   const size_t l3_header = view.is_v4 ? sizeof(Ipv4Header) : sizeof(Ipv6Header);
   uint8_t* l3 = FrameOf(answer) + view.l3_offset;
-  std::memcpy(l3 + l3_header, FrameOf(mbuf) + from, size);
+  CopyOut(mbuf, from, size, l3 + l3_header);
   if (fragment && view.is_v4) {
     const auto* asked =
         reinterpret_cast<const Ipv4Header*>(FrameOf(mbuf) + view.l3_offset);

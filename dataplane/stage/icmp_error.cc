@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "dataplane/stage/icmp_error.h"
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "dataplane/net/checksum.h"
@@ -17,18 +19,23 @@ namespace {
 // ICE-01, RFC 4443 2.3: over the IP length, not the frame's.
 bool ChecksumHolds(const rte_mbuf* mbuf, const Meta& meta) {
   const PacketView& view = meta.view;
-  const uint8_t* frame = rte_pktmbuf_mtod(mbuf, const uint8_t*);
   uint64_t sum = 0;
   if (!view.is_v4) {
     const IpAddress& a = meta.key.local;
     const IpAddress& b = meta.key.remote;
     sum = PseudoHeaderSum(a, b, kProtoIcmpv6, view.l4_size());
   }
-  if (size_t{view.l4_offset} + view.l4_size() > rte_pktmbuf_data_len(mbuf)) {
-    return false;
+  // A long quote may end in another buffer of the chain.
+  constexpr uint32_t kPart = 1024;
+  std::array<uint8_t, kPart> room;
+  for (uint32_t at = 0; at < view.l4_size(); at += kPart) {
+    const uint32_t size = std::min(kPart, view.l4_size() - at);
+    const void* part =
+        rte_pktmbuf_read(mbuf, view.l4_offset + at, size, room.data());
+    if (part == nullptr) return false;
+    sum = AddBytes(sum, part, size);
   }
-  return FoldSum(AddBytes(sum, frame + view.l4_offset, view.l4_size())) ==
-         0xffff;
+  return FoldSum(sum) == 0xffff;
 }
 
 bool IsPacketTooBig(const PacketView& view) {

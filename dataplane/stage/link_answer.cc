@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "dataplane/stage/link_answer.h"
 
+#include <array>
 #include <cstring>
 
 #include "dataplane/net/checksum.h"
@@ -12,7 +13,11 @@ namespace {
 
 constexpr uint16_t kArpRequest = 1;
 constexpr uint16_t kArpReply = 2;
+constexpr uint32_t kNdSolicited = 0x40000000;
 constexpr uint32_t kNdSolicitedOverride = 0x60000000;
+constexpr size_t kNdOptions = 24;  // where they begin (RFC 4861 4.3, 4.4)
+constexpr std::array<uint8_t, 13> kSolicitedNode = {0xff, 2, 0, 0, 0, 0,   0,
+                                                    0,    0, 0, 0, 1, 0xff};
 constexpr MacAddress kBroadcast = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
 struct [[gnu::packed]] ArpFrame {
@@ -24,6 +29,8 @@ struct [[gnu::packed]] NdFrame {
   Ipv6Header ip;
   NeighborMessage nd;
 };
+
+bool IsGroup(const MacAddress& mac) { return (mac[0] & 1) != 0; }
 
 ArpPacket MakeArp(uint16_t operation) {
   ArpPacket arp{};
@@ -37,13 +44,38 @@ ArpPacket MakeArp(uint16_t operation) {
 
 void Tell(DeviceId device, const IpAddress& address, const MacAddress& mac,
           Context& context) {
-  if ((mac[0] & 1) != 0 || address.IsUnspecified()) return;
+  if (IsGroup(mac) || address.IsUnspecified()) return;
   Event event;
   event.kind = EventKind::kNeighbour;
   event.device = device;
   event.address = address;
   event.mac = mac;
   context.events->Post(event);
+}
+
+bool NdSumHolds(const IpAddress& source, const IpAddress& destination,
+                const uint8_t* message, uint16_t size) {
+  const uint64_t sum = PseudoHeaderSum(source, destination, kProtoIcmpv6, size);
+  return FoldSum(AddBytes(sum, message, size)) == 0xffff;
+}
+
+// `mac`: of the option of `type`, if there is one. False: one is of length
+// zero, or is not all there.
+bool ReadNdOptions(const uint8_t* message, size_t size, uint8_t type,
+                   const uint8_t*& mac) {
+  for (size_t at = kNdOptions; at < size;) {
+    const size_t length = at + 1 < size ? message[at + 1] * 8U : 0;
+    if (length == 0 || at + length > size) return false;
+    if (message[at] == type) mac = message + at + 2;
+    at += length;
+  }
+  return true;
+}
+
+// RFC 4291 2.7.1: ff02::1:ff00:0/104.
+bool IsSolicitedNode(const IpAddress& address) {
+  return std::memcmp(address.bytes.data(), kSolicitedNode.data(),
+                     kSolicitedNode.size()) == 0;
 }
 
 void FinishNd(NdFrame& frame) {
@@ -106,7 +138,7 @@ Verdict AnswerArp(const Device& device, Context& context, rte_mbuf* mbuf,
   const uint16_t operation = arp.operation.host();
   if (arp.hardware_type.host() != 1 ||
       arp.protocol_type.host() != kEtherTypeIpv4 || arp.hardware_size != 6 ||
-      arp.protocol_size != 4 || (arp.sender_mac[0] & 1) != 0 ||
+      arp.protocol_size != 4 || IsGroup(arp.sender_mac) ||
       (operation != kArpRequest && operation != kArpReply)) {
     return Verdict::kDropArpBad;
   }
@@ -144,19 +176,33 @@ Verdict AnswerNd(const Device& device, Context& context, rte_mbuf* mbuf,
   if (meta.view.fragment_field != 0) return Verdict::kDropNdBad;
   // V6-08, RFC 4861 7.1: never from off the link, and whole.
   if (ip->hop_limit != 255) return Verdict::kDropNdHopLimit;
-  if (meta.view.icmp_code != 0 || meta.view.l4_size() < 24) {
+  const size_t end = size_t{meta.view.l4_offset} + meta.view.l4_size();
+  if (meta.view.icmp_code != 0 || meta.view.l4_size() < kNdOptions ||
+      end > rte_pktmbuf_data_len(mbuf)) {
     return Verdict::kDropNdBad;
   }
-  const auto* nd =
-      reinterpret_cast<const NeighborMessage*>(frame + meta.view.l4_offset);
+  const uint8_t* message = frame + meta.view.l4_offset;
+  const auto* nd = reinterpret_cast<const NeighborMessage*>(message);
   const IpAddress source = IpAddress::FromV6(ip->source);
+  const IpAddress destination = IpAddress::FromV6(ip->destination);
   const IpAddress target = IpAddress::FromV6(nd->target);
-  if (target.IsMulticast()) return Verdict::kDropNdBad;
-  const bool has_option = meta.view.l4_size() >= sizeof(NeighborMessage);
-  if (has_option && nd->option_length == 0) return Verdict::kDropNdBad;
-  const uint8_t wanted_option = solicit ? 1 : 2;
-  if (has_option && nd->option_type == wanted_option) {
-    Tell(meta.in, solicit ? source : target, nd->mac, context);
+  const uint8_t* mac = nullptr;
+  if (!NdSumHolds(source, destination, message, meta.view.l4_size()) ||
+      !ReadNdOptions(message, meta.view.l4_size(), solicit ? 1 : 2, mac) ||
+      IsGroup(reinterpret_cast<const EthHeader*>(frame)->source) ||
+      source.IsMulticast() || target.IsMulticast()) {
+    return Verdict::kDropNdBad;
+  }
+  const bool odd =
+      solicit
+          ? source.IsUnspecified() &&
+                (mac != nullptr || !IsSolicitedNode(destination))
+          : destination.IsMulticast() && (nd->flags.host() & kNdSolicited) != 0;
+  if (odd) return Verdict::kDropNdBad;
+  if (mac != nullptr) {
+    MacAddress heard;
+    std::memcpy(heard.data(), mac, heard.size());
+    Tell(meta.in, solicit ? source : target, heard, context);
   }
   // A duplicate check (RFC 4862 5.4) has no source and wants silence.
   if (solicit && !source.IsUnspecified() && source != target) {
@@ -184,8 +230,8 @@ void AskQueue(const Snapshot& snapshot, DeviceId id, const IpAddress& address,
     return;
   }
   NdFrame request{};
-  const uint8_t group[13] = {0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff};
-  std::memcpy(request.ip.destination, group, 13);  // RFC 4291 2.7.1
+  std::memcpy(request.ip.destination, kSolicitedNode.data(),
+              kSolicitedNode.size());
   std::memcpy(&request.ip.destination[13], &address.bytes[13], 3);
   request.eth.destination = {0x33,
                              0x33,

@@ -60,13 +60,25 @@ bool TakeTag(const Device& device, PacketView& view) {
   return vid == device.vlan;
 }
 
+// Cuts a chain off behind `size` bytes, in whichever buffer that is.
+void CutChain(uint32_t size, rte_mbuf* mbuf) {
+  uint16_t parts = 1;
+  uint32_t left = size;
+  rte_mbuf* last = mbuf;
+  for (; left > last->data_len; last = last->next, ++parts) {
+    left -= last->data_len;
+  }
+  rte_pktmbuf_free(last->next);
+  last->next = nullptr;
+  last->data_len = static_cast<uint16_t>(left);
+  mbuf->nb_segs = parts;
+  mbuf->pkt_len = size;
+}
+
 // What stands behind the IP packet is padding, and stays here (IPH-02).
 void TakeTrailer(const PacketView& view, rte_mbuf* mbuf) {
   const uint32_t size = uint32_t{view.l3_offset} + view.l3_size;
-  const uint32_t frame = rte_pktmbuf_pkt_len(mbuf);
-  if (frame > size) {
-    rte_pktmbuf_trim(mbuf, static_cast<uint16_t>(frame - size));
-  }
+  if (rte_pktmbuf_pkt_len(mbuf) > size) CutChain(size, mbuf);
 }
 
 // Forced inline: passed by reference an address is written as two words and

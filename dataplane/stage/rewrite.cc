@@ -143,17 +143,21 @@ bool LinkToKernel(const Snapshot& snapshot, rte_mbuf* mbuf, Meta& meta) {
   return true;
 }
 
-// From the kernel: it knows the next hop; our tag goes on.
+// From the kernel: it knows the next hop; our tag goes on, and a tag of
+// priority alone comes off.
 bool LinkFromKernel(const Snapshot& snapshot, rte_mbuf* mbuf, Meta& meta) {
   const Device& uplink = snapshot.devices[meta.out];
-  if (uplink.vlan == 0) return true;
+  const bool tagged = uplink.vlan != 0;
+  if (!tagged && meta.view.l3_offset == sizeof(EthHeader)) return true;
   const uint16_t type = EtherTypeOf(FrameOf(mbuf), meta.view);
   EthHeader kept;
   std::memcpy(&kept, FrameOf(mbuf), sizeof(kept));
-  uint8_t* frame = ResizeLink(mbuf, meta, sizeof(EthHeader) + kTagSize);
+  uint8_t* frame =
+      ResizeLink(mbuf, meta, sizeof(EthHeader) + (tagged ? kTagSize : 0));
   if (frame == nullptr) return false;
-  kept.ether_type = Be16(kEtherTypeVlan);
+  kept.ether_type = tagged ? Be16(kEtherTypeVlan) : Be16::FromWire(type);
   std::memcpy(frame, &kept, sizeof(kept));
+  if (!tagged) return true;
   VlanTag tag;
   tag.tci = Be16(uplink.vlan);
   tag.ether_type = Be16::FromWire(type);

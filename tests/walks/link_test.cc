@@ -198,5 +198,74 @@ TEST(LinkHeaderWalk, V609FragmentedDiscoveryIsIgnored) {
   EXPECT_THAT(walk.TakeEvents(), IsEmpty());
 }
 
+// From `from` for fe80::9, `options` behind.
+PacketBuilder Solicit(const std::string& from, const std::string& to,
+                      const char* options = "0101 0200000000aa") {
+  Bytes body = FromHex("fe800000000000000000000000000009");
+  Append(body, FromHex(options));
+  return Icmp(from, to, 135, 0).Payload(body).Ttl(255);
+}
+
+// RFC 4861 7.1.1, 7.1.2: what is not whole is not heard.
+TEST(LinkDiscoveryWalk, V608BrokenDiscoveryIsIgnored) {
+  Walk walk(World());
+  const std::string group = "ff02::1:ff00:9";
+  const std::string me = "fe80::5";
+  const auto advert = [](const std::string& to) {
+    Bytes body = FromHex("fe800000000000000000000000000005");
+    Append(body, FromHex("0201 0200000000aa"));
+    return Icmp("fe80::5", to, 136, 0).Mtu(0x60000000).Payload(body).Ttl(255);
+  };
+  EXPECT_THAT(walk.Send("crawl0", Solicit(me, group)), SizeIs(1));
+  EXPECT_THAT(walk.Send("crawl0", advert("fe80::1")), IsEmpty());
+  EXPECT_EQ(walk.ending(), "consumed");
+  // An option that nobody knows, in front of the one that counts.
+  EXPECT_THAT(walk.Send("crawl0", Solicit(me, group,
+                                          "0e01 000000000000"
+                                          "0101 0200000000aa")),
+              SizeIs(1));
+  EXPECT_THAT(walk.TakeEvents(), SizeIs(3));
+  // Whose the address is, asks nobody who knows.
+  EXPECT_THAT(walk.Send("crawl0", Solicit("::", group, "")), IsEmpty());
+  EXPECT_EQ(walk.ending(), "consumed");
+
+  auto sum = Solicit(me, group);
+  auto code = Icmp(me, group, 135, 1).PayloadSize(16).Ttl(255);
+  auto from_group = Solicit(me, group);
+  for (const PacketBuilder& packet :
+       {sum.BadL4Checksum(), code, Solicit("ff02::5", group),
+        Solicit("::", group), Solicit("::", "fe80::9", ""),
+        Solicit(me, group, "0100 0200000000aa"),
+        Solicit(me, group, "0101 0200000000aa 0100 000000000000"),
+        Solicit(me, group, "0102 0200000000aa"), Solicit(me, group, "01"),
+        Icmp(me, group, 135, 0).PayloadSize(15).Ttl(255), advert("ff02::1"),
+        Icmp(me, group, 135, 0)
+            .Payload(FromHex("ff020000000000000000000000000009"))
+            .Ttl(255),
+        from_group.FromMac({3, 0, 0, 0, 0, 1})}) {
+    EXPECT_THAT(walk.Send("crawl0", packet), IsEmpty());
+    EXPECT_EQ(walk.ending(), "nd_bad") << ToHex(packet.Frame());
+  }
+  EXPECT_THAT(walk.TakeEvents(), IsEmpty());
+}
+
+// 802.1Q: identifier 0 is priority alone, and no VLAN.
+TEST(LinkTagWalk, L203WhatTheKernelTagsWithAPriorityLeavesUntagged) {
+  Walk walk(World());
+  const auto plain = Udp("198.51.100.7:3784", "203.0.113.80:3784");
+  auto tagged = plain;
+  const auto out = walk.Send("gw0", tagged.Vlan(0xe000));
+  ASSERT_THAT(out, ElementsAre(ArrivesAt("wan0")));
+  EXPECT_EQ(out[0].frame, plain.Frame());
+  Bytes arp = FromHex("ffffffffffff 0200000000aa 81006000 0806");
+  arp.resize(46);
+  const auto asked = walk.Send("gw0", arp);
+  ASSERT_THAT(asked, ElementsAre(ArrivesAt("wan0")));
+  EXPECT_EQ(asked[0].frame.size(), 42u);
+  EXPECT_EQ(
+      ToHex(Bytes(asked[0].frame.begin() + 12, asked[0].frame.begin() + 14)),
+      "0806");
+}
+
 }  // namespace
 }  // namespace godwit

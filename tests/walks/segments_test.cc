@@ -15,6 +15,8 @@ std::vector<std::pair<std::string, Bytes>> FramesOf(const Family& at) {
   const auto left =
       Udp(at.At(at.unicast, 50500), at.At(at.remote, 53)).PayloadSize(40);
   auto chain = out;
+  auto padded = out;
+  padded.Trailer(13);
   if (at.v4) {
     chain.Options(Bytes(12, 1));
   } else {
@@ -28,6 +30,7 @@ std::vector<std::pair<std::string, Bytes>> FramesOf(const Family& at) {
       {"wan0", IcmpError(at.router, at.v4 ? 3 : 1, 1, left.Packet()).Frame()},
       {"crawl0", out.Frame()},
       {"crawl0", chain.Frame()},
+      {"crawl0", padded.Frame()},
       {"crawl0",
        Tcp(at.At(at.internal, 5000), at.At(at.remote, 80)).Flags("S").Frame()},
       {"crawl0", Echo(at.internal, at.remote, 77).PayloadSize(30).Frame()},
@@ -69,6 +72,51 @@ TEST_P(SegmentsWalk, CutEverywhereGoTheSameWay) {
     std::vector<size_t> cuts;
     for (size_t cut = 1; cut < frame.size(); ++cut) cuts.push_back(cut);
     EXPECT_EQ(FateOf(device, frame, cuts), FateOf(device, frame, {}));
+  }
+}
+
+// RFC 4443 3.1: an error quotes as much as fits, so its end may be behind what
+// is brought together of a chain.
+TEST_P(SegmentsWalk, LongErrorsCutAnywhereGoTheSameWay) {
+  SnapshotBuilder world = World();
+  world.RemoveService("dns").Service("dns", {at.dns}, {"udp/53"}, {"dns0"});
+  const auto reply =
+      Udp(at.At(at.dns, 53), at.At(at.client, 4000)).PayloadSize(1201);
+  const auto error = IcmpError(at.router, at.v4 ? 3 : 1, 1, reply.Packet());
+  auto wrong = error;
+  wrong.BadL4Checksum();
+  for (const size_t cut : {0u, 100u, 1100u, 1153u, 1155u, 1200u, 1201u}) {
+    Walk walk(world);
+    const auto out = walk.SendCut("wan0", error.Frame(), {cut});
+    EXPECT_THAT(out, testing::ElementsAre(Arrives("dns0", error.Packet())));
+    EXPECT_EQ(walk.ending(), "delivered") << cut;
+    walk.SendCut("wan0", wrong.Frame(), {cut});
+    EXPECT_EQ(walk.ending(), "icmp_csum") << cut;
+  }
+}
+
+// ANY-18, ICE-18: what is said about a long frame has all of it, too.
+TEST_P(SegmentsWalk, LongFramesCutAnywhereAreAnsweredTheSame) {
+  const auto echo = Echo(at.client, at.mail, 7).PayloadSize(1400).Frame();
+  const auto missed =
+      Udp(at.At(at.client, 4000), at.At(at.mail, 9)).PayloadSize(1400).Frame();
+  for (const Bytes& frame : {echo, missed}) {
+    const Fate whole = FateOf("wan0", frame, {});
+    EXPECT_EQ(whole.arrivals.size(), 1u);
+    for (const size_t cut : {100u, 1153u, 1155u, 1200u, 1293u, 1400u}) {
+      EXPECT_EQ(FateOf("wan0", frame, {cut}), whole) << cut;
+    }
+  }
+  // Longer than a buffer, and than what 16 bits hold with the link header.
+  for (const size_t size : std::vector<size_t>{3000, at.v4 ? 65507U : 65487U}) {
+    const Bytes longest = Echo(at.client, at.mail, 7).PayloadSize(size).Frame();
+    std::vector<size_t> cuts;
+    for (size_t cut = 2000; cut < longest.size(); cut += 2000) {
+      cuts.push_back(cut);
+    }
+    const Fate fate = FateOf("wan0", longest, cuts);
+    EXPECT_EQ(fate.arrivals.size(), 0u);
+    EXPECT_EQ(fate.ending, "consumed");
   }
 }
 
