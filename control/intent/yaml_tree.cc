@@ -11,6 +11,7 @@
 #include <streambuf>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "control/api/field_text.h"
 #include "control/api/utf8.h"
@@ -169,7 +170,9 @@ std::variant<YamlNode, Finding> ReadYaml(absl::string_view text) {
   } catch (const Stop& stop) {
     return stop.finding;
   } catch (const YAML::Exception& error) {
-    return Finding{"", absl::StrCat("not YAML: ", error.msg),
+    // It may say a character of the file, half of one, or what yaml-cpp takes
+    // for the end of it.
+    return Finding{"", absl::StrCat("not YAML: ", absl::CEscape(error.msg)),
                    std::max(error.mark.line, 0) + 1};
   }
 }
