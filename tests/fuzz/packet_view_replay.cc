@@ -3,7 +3,7 @@
 // sample packet whole, cut off at every byte and with every byte changed, and
 // on the files of the directories given (inputs once found).
 //
-//   packet_view_replay DIRECTORY...
+//   packet_view_replay [--corpus-only] DIRECTORY...   only the files
 //   packet_view_replay --write DIRECTORY     writes the samples as seeds
 #include <cstdio>
 #include <filesystem>
@@ -87,8 +87,11 @@ int main(int argc, char** argv) {
     godwit::WriteSeeds(argv[2]);
     return 0;
   }
-  for (const auto& seed : godwit::Seeds()) godwit::RunAround(seed.second);
-  for (int i = 1; i < argc; ++i) godwit::RunFiles(argv[i]);
+  const bool more = argc < 2 || std::string_view(argv[1]) != "--corpus-only";
+  if (more) {
+    for (const auto& seed : godwit::Seeds()) godwit::RunAround(seed.second);
+  }
+  for (int i = more ? 1 : 2; i < argc; ++i) godwit::RunFiles(argv[i]);
   std::printf("%zu inputs\n", godwit::runs);
   return godwit::runs > 0 ? 0 : 1;
 }

@@ -1,108 +1,172 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Any frames, from anywhere, through the whole pipeline. What must hold is
-// what every walk checks (walk.h): the books balance, no buffer is lost, no
-// foreign source on an uplink; and the sanitizers.
-//
-// Input: one byte of Setup, then steps. A step is a byte of Step, the size of
-// its frame (16 bits, high byte first) and as many bytes, or what is left.
+// F3: any frames, from anywhere, through the whole pipeline, in a world that
+// changes. What must hold is what every walk checks (walk.h): the books
+// balance, no buffer is lost, no foreign source on an uplink; and
+//   P1, P2  no two flows share what comes back, and it comes back to its own,
+//   P8, P9  what is translated is changed in nothing else (oracle.h),
+//   P17     what comes in makes no mapping,
+//   P18     an ICMP error neither makes nor ends a flow.
+// The input is in stages_input.h.
 #include <algorithm>
 #include <cstdint>
+#include <map>
+#include <string>
 
 #include "tests/fuzz/stages_input.h"
+#include "tests/fuzz/support/input.h"
+#include "tests/fuzz/support/oracle.h"
+#include "tests/fuzz/support/stages_world.h"
 #include "tests/support/walk.h"
 
 namespace godwit {
 namespace {
 
-SnapshotBuilder WorldOf(uint8_t setup) {
-  SnapshotBuilder world;
-  world.Uplink("wan1", "gw1");
-  for (const char* queue : {"dns0", "mail0", "quiet0", "crawl0"}) {
-    world.Queue(queue);
+constexpr size_t kMaxFrame = 2048;
+
+bool IsUplink(const std::string& device) { return device.starts_with("wan"); }
+
+// Source, destination and l4ports of a packet of TCP or UDP; empty: of another.
+struct Ends {
+  Bytes from;
+  Bytes to;
+  bool known() const { return !from.empty(); }
+};
+Ends EndsOf(const Bytes& packet) {
+  const auto ip = ReadIp(packet);
+  if (!ip || ip->fragment || (ip->protocol != 6 && ip->protocol != 17)) {
+    return {};
   }
-  world.Service("dns", {"192.0.2.53", "2001:db8:53::53"},
-                {"udp/53", "tcp/53", "icmp"}, {"dns0"});
-  world.Service("mail", {"192.0.2.25", "2001:db8:53::25"}, {"tcp/25"},
-                {"mail0"});
-  world.Service("quiet", {"192.0.2.99"}, {"udp/99"}, {"quiet0"});
-  world.Service("web", {"192.0.2.80", "2001:db8:53::80"}, {"tcp/80"},
-                {"kernel"});
-  world.Service("crawler", {}, {}, {"crawl0"});
-  world.queue("mail0").originate = Originate::kVip;
-  world.queue("quiet0").originate = Originate::kDeny;
-  world.Direct("203.0.113.192/26").Direct("2001:db8:d::/64");
-  world.device("wan1").vlan = 100;
-  world.device("wan1").martians = Martians::kStrict;
-  if ((setup & Setup::kIndependent) != 0) {
-    world.nat().mapping = Mapping::kEndpointIndependent;
-  }
-  if ((setup & Setup::kTracked) != 0) {
-    world.service("dns").replies = Replies::kTracked;
-  }
-  if ((setup & Setup::kRouter) != 0) {
-    world.device("wan0").hop = Hop::kRouter;
-    world.device("crawl0").hop = Hop::kRouter;
-  }
-  if ((setup & Setup::kSmallMtu) != 0) {
-    world.device("wan0").mtu = 576;
-    world.device("dns0").mtu = 576;
-  }
-  if ((setup & Setup::kNobodyThere) != 0) {
-    world.Unresolved("wan0").Unresolved("mail0");
-  }
-  return world;
+  const auto take = [&packet](size_t at, size_t size) {
+    return Bytes(packet.begin() + static_cast<ptrdiff_t>(at),
+                 packet.begin() + static_cast<ptrdiff_t>(at + size));
+  };
+  const size_t size = ip->v4 ? 4 : 16;
+  const size_t at = ip->v4 ? 12 : 8;
+  Ends ends = {take(at, size), take(at + size, size)};
+  Append(ends.from, take(ip->l4, 2));
+  Append(ends.to, take(ip->l4 + 2, 2));
+  ends.from.push_back(ip->protocol);
+  return ends;
 }
 
-// Sums that a mutation has made wrong, made right again: the IPv4 header's
-// and that of ICMP, which errors are refused without.
-void FixSums(Bytes& frame) {
-  const auto type_at = [&frame](size_t at) {
-    return frame[at] * 256U + frame[at + 1];
-  };
-  if (frame.size() < 38) return;
-  const size_t l3 = type_at(12) == 0x8100 ? 18 : 14;
-  if (type_at(l3 - 2) != 0x0800 || frame.size() < l3 + 20) return;
-  const size_t header = (frame[l3] & 0xfU) * 4U;
-  if (header < 20 || frame.size() < l3 + header) return;
-  const auto part = [&frame](size_t from, size_t to) {
-    return Bytes(frame.begin() + static_cast<ptrdiff_t>(from),
-                 frame.begin() + static_cast<ptrdiff_t>(to));
-  };
-  Set16(frame, l3 + 10, 0);
-  Set16(frame, l3 + 10, ~PlainSum(part(l3, l3 + header)) & 0xffffU);
-  const size_t end = std::min(frame.size(), l3 + type_at(l3 + 2));
-  const size_t l4 = l3 + header;
-  if (frame[l3 + 9] != 1 || end < l4 + 8) return;
-  Set16(frame, l4 + 2, 0);
-  Set16(frame, l4 + 2, ~PlainSum(part(l4, end)) & 0xffffU);
-}
+class Run {
+ public:
+  Run(Input input, uint16_t setup)
+      : input_(input),
+        setup_(setup),
+        world_(setup),
+        walk_(world_.builder(),
+              {.workers = WorkersOf(setup), .max_flows = kMaxFlows}) {
+    for (const auto& [device, packet] : FlowsThere()) {
+      Send(device, packet.Frame(), 0);
+    }
+  }
+  void Go() {
+    while (input_.left() >= 3) {
+      const uint8_t step = input_.Byte();
+      const uint16_t word = input_.Word();
+      if ((step & Step::kChange) != 0) {
+        Change(word);
+      } else {
+        TakeStep(step, input_.Take(std::min<size_t>(word, kMaxFrame)));
+      }
+    }
+  }
+
+ private:
+  void Change(uint16_t word) {
+    setup_ ^= word & static_cast<uint16_t>(~Setup::kWorkers);
+    world_.Become(setup_);
+    walk_.Publish(world_.builder());
+    came_back_to_.clear();
+    steady_ = false;
+  }
+  void TakeStep(uint8_t step, Bytes frame) {
+    if ((step & Step::kFixSums) != 0) FixSums(frame);
+    if ((step & Step::kWait) != 0) {
+      walk_.Wait(frame.empty() ? 1 : frame[0]);
+      came_back_to_.clear();
+      steady_ = false;
+    }
+    Send(kDevices[step & Step::kDevice], frame, step);
+  }
+  void Send(const std::string& device, const Bytes& frame, uint8_t step) {
+    const uint64_t mappings = walk_.mappings();
+    const uint64_t inbound = walk_.inbound();
+    std::vector<Arrival> out;
+    if ((step & Step::kCut) != 0) {
+      out = walk_.SendCut(device, frame, {frame.size() / 3, frame.size() / 2});
+    } else {
+      out = walk_.SendAll(
+          device,
+          std::vector<Bytes>((step & Step::kBurst) != 0 ? 2 : 1, frame));
+    }
+    const Bytes in = PacketOf(frame);
+    const auto ip = ReadIp(in);
+    const bool error = ip && IsError(in, *ip);
+    if (IsUplink(device)) GODWIT_CHECK(walk_.mappings() <= mappings);
+    if (error) {
+      GODWIT_CHECK(walk_.mappings() <= mappings && walk_.inbound() <= inbound);
+      // Else it may be what finds a flow that time or a change has ended.
+      GODWIT_CHECK(!steady_ || (walk_.mappings() == mappings &&
+                                walk_.inbound() == inbound));
+    }
+    if (out.size() != 1 || !ip) return;
+    if (walk_.ending() != "sent" && walk_.ending() != "delivered") return;
+    Judge(device, in, error, out[0]);
+  }
+  // Of one packet that went on.
+  void Judge(const std::string& device, const Bytes& in, bool error,
+             const Arrival& arrival) {
+    const Bytes out = arrival.Packet();
+    const bool outward = IsUplink(arrival.device);
+    if (!outward) ++reached.delivered;
+    if (error) {
+      reached.error_in += !outward && IsUplink(device) && in != out ? 1U : 0U;
+      return;
+    }
+    CheckOnlyTranslated(in, out);
+    const Ends before = EndsOf(in);
+    const Ends after = EndsOf(out);
+    if (!before.known()) return;
+    if (outward && !IsUplink(device)) {
+      reached.translated_out += before.from != after.from ? 1U : 0U;
+      if (device.starts_with("gw")) return;
+      Ends back = {after.from, before.from};
+      back.from.insert(back.from.end(), after.to.begin(), after.to.end());
+      back.to.insert(back.to.end(), device.begin(), device.end());
+      const auto known = came_back_to_.emplace(back.from, back.to).first;
+      GODWIT_CHECK(known->second == back.to);
+    } else if (!outward && IsUplink(device)) {
+      reached.translated_in += before.to != after.to ? 1U : 0U;
+      // As it left: from our end to theirs.
+      Bytes left = before.to;
+      left.push_back(before.from.back());
+      left.insert(left.end(), before.from.begin(), before.from.end() - 1);
+      const auto known = came_back_to_.find(left);
+      if (known == came_back_to_.end()) return;
+      Bytes to = after.to;
+      to.push_back(before.from.back());
+      to.insert(to.end(), arrival.device.begin(), arrival.device.end());
+      GODWIT_CHECK(known->second == to);
+    }
+  }
+
+  Input input_;
+  uint16_t setup_;
+  StagesWorld world_;
+  Walk walk_;
+  // While no time passes and nothing changes, no flow ends.
+  std::map<Bytes, Bytes> came_back_to_;
+  bool steady_ = true;
+};
 
 }  // namespace
 }  // namespace godwit
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace godwit;
-  constexpr size_t kMaxFrame = 2048;
-  const uint8_t* const end = data + size;
-  if (data == end) return 0;
-  const uint8_t setup = *data++;
-  Walk walk(WorldOf(setup),
-            {.workers = 1U + (setup & Setup::kWorkers) % 3U, .max_flows = 64});
-  while (end - data >= 3) {
-    const uint8_t step = data[0];
-    const size_t wanted = std::min<size_t>(data[1] * 256U + data[2], kMaxFrame);
-    data += 3;
-    const size_t there = std::min(wanted, static_cast<size_t>(end - data));
-    Bytes frame(data, data + there);
-    data += there;
-    if ((step & Step::kFixSums) != 0) FixSums(frame);
-    if ((step & Step::kWait) != 0) walk.Wait(frame.empty() ? 1 : frame[0]);
-    const char* device = kDevices[(step & Step::kDevice) % kDevices.size()];
-    if ((step & Step::kCut) != 0) {
-      walk.SendCut(device, frame, {there / 3, there / 2});
-    } else {
-      walk.Send(device, frame);
-    }
-  }
+  godwit::Input input(data, size);
+  const uint16_t setup = input.Word();
+  godwit::Run(input, setup).Go();
   return 0;
 }

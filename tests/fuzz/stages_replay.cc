@@ -3,8 +3,11 @@
 // of packets made here, with every setup, with bytes of theirs changed and cut
 // off, and on the files of the directories given (inputs once found).
 //
-//   stages_replay DIRECTORY...
+//   stages_replay [--corpus-only] DIRECTORY...   only the files
 //   stages_replay --write DIRECTORY     writes the sequences as seeds
+//   stages_replay --write-packets DIRECTORY     and these for packet_fuzz.cc
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -13,8 +16,11 @@
 #include <string_view>
 
 #include "dataplane/net/check.h"
+#include "dataplane/net/headers.h"
 #include "tests/fuzz/stages_input.h"
+#include "tests/fuzz/support/stages_world.h"
 #include "tests/support/packet_samples.h"
+#include "tests/support/walk.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 
@@ -47,8 +53,14 @@ class Sequence {
   Sequence& Then(std::string_view device, const PacketBuilder& packet) {
     return Then(device, packet.Frame());
   }
-  Bytes With(uint8_t setup) const {
-    Bytes input = {setup};
+  Sequence& Change(uint16_t setup) {
+    steps_.push_back(Step::kChange);
+    Put16(steps_, setup);
+    return *this;
+  }
+  Bytes With(uint16_t setup) const {
+    Bytes input;
+    Put16(input, setup);
     Append(input, steps_);
     return input;
   }
@@ -121,14 +133,56 @@ std::vector<Sequence> Sequences() {
   return all;
 }
 
+// What left, as it comes back: its ends swapped, as an answer.
+Bytes AnswerTo(Bytes packet) {
+  const bool v4 = packet[0] >> 4 == 4;
+  const ptrdiff_t size = v4 ? 4 : 16;
+  const auto source = packet.begin() + (v4 ? 12 : 8);
+  std::swap_ranges(source, source + size, source + size);
+  const size_t l4 = v4 ? 20 : 40;
+  const uint8_t protocol = packet[v4 ? 9 : 6];
+  if (protocol == kProtoTcp || protocol == kProtoUdp) {
+    const auto l4port = packet.begin() + static_cast<ptrdiff_t>(l4);
+    std::swap_ranges(l4port, l4port + 2, l4port + 2);
+    if (protocol == kProtoTcp) packet[l4 + 13] = 0x12;  // SYN, ACK
+  } else {
+    packet[l4] = v4 ? 0 : 129;
+  }
+  Bytes frame = FromHex("020000000001 0200000000aa");
+  Append(frame, FromHex(v4 ? "0800" : "86dd"));
+  Append(frame, packet);
+  return frame;
+}
+
+// Answers to the flows there, and errors about them. By the fixed seed of a
+// walk the l4ports given are the same each time.
+Sequence AnswersIn(uint16_t setup) {
+  Sequence sequence("answers");
+  Walk walk(StagesWorld(setup).builder(),
+            {.workers = WorkersOf(setup), .max_flows = kMaxFlows});
+  for (const auto& [device, packet] : FlowsThere()) {
+    for (const Arrival& arrival : walk.Send(device, packet)) {
+      if (arrival.device != "wan0") continue;
+      const Bytes left = arrival.Packet();
+      const bool v4 = left[0] >> 4 == 4;
+      sequence.Then("wan0", AnswerTo(left));
+      sequence.Then("wan0", IcmpError(v4 ? "203.0.113.254" : "2001:db8:c::254",
+                                      v4 ? 3 : 2, v4 ? 4 : 0, left)
+                                .Mtu(1400));
+    }
+  }
+  return sequence;
+}
+
 // With this many the replay takes seconds, not minutes.
-constexpr uint8_t kSetups[] = {0x00, 0x01, 0x02, 0x05, 0x0a,
-                               0x10, 0x21, 0x40, 0x7e};
+constexpr std::array<uint16_t, 12> kSetups = {0x0000, 0x0001, 0x0002, 0x0085,
+                                              0x000a, 0x0110, 0x0221, 0x0840,
+                                              0x047e, 0x1002, 0x6001, 0x8100};
 
 void RunAround(const Sequence& sequence) {
-  for (const uint8_t setup : kSetups) Run(sequence.With(setup));
+  for (const uint16_t setup : kSetups) Run(sequence.With(setup));
   const Bytes seed = sequence.With(0x01);
-  for (size_t at = 1; at < seed.size(); at += 7) {
+  for (size_t at = 2; at < seed.size(); at += 7) {
     Run(Bytes(seed.begin(), seed.begin() + static_cast<ptrdiff_t>(at)));
     Bytes changed = seed;
     changed[at] = static_cast<uint8_t>(changed[at] ^ (1U << (at % 8)));
@@ -144,15 +198,47 @@ void RunFiles(const std::filesystem::path& directory) {
   }
 }
 
-void WriteSeeds(const std::filesystem::path& directory) {
+void Write(const std::filesystem::path& path, const Bytes& input) {
+  std::ofstream file(path, std::ios::binary);
+  file.write(reinterpret_cast<const char*>(input.data()),
+             static_cast<std::streamsize>(input.size()));
+  GODWIT_CHECK(file.good());
+}
+
+// Each sample from each device, in a setup of its own, cut twice.
+void WritePackets(const std::filesystem::path& directory) {
   std::filesystem::create_directories(directory);
   uint8_t setup = 0;
+  auto samples = PacketSamples();
+  // Longer than what is brought together of a chain.
+  const auto longest = [&samples](const char* name, PacketBuilder packet) {
+    samples.push_back({name, packet.PayloadSize(1300)});
+  };
+  longest("long_echo4", Echo("192.0.2.100", "192.0.2.53", 77));
+  longest("long_echo6", Echo("2001:db8:c::100", "2001:db8:53::53", 77));
+  longest("long_miss6", Udp("[2001:db8:c::9]:4000", "[2001:db8:53::53]:9"));
+  longest("long_out6", Udp("[fd00::5]:5000", "[2001:db8:c::80]:53").Ttl(1));
+  for (const auto& [name, packet] : samples) {
+    for (uint8_t device = 0; device < kDevices.size(); ++device) {
+      Bytes input = {setup++, static_cast<uint8_t>(device | Step::kFixSums)};
+      Append(input, {0, 20, 0, 40, 0x04, 0xb0});
+      Append(input, packet.Frame());
+      Write(directory / (name + "_" + kDevices[device]), input);
+    }
+  }
+}
+
+void WriteSeeds(const std::filesystem::path& directory) {
+  std::filesystem::create_directories(directory);
+  for (const uint16_t setup : kSetups) {
+    Write(directory / ("answers_" + std::to_string(setup)),
+          AnswersIn(setup).With(setup));
+  }
   for (const Sequence& sequence : Sequences()) {
-    const Bytes input = sequence.With(kSetups[setup++ % sizeof(kSetups)]);
-    std::ofstream file(directory / sequence.name(), std::ios::binary);
-    file.write(reinterpret_cast<const char*>(input.data()),
-               static_cast<std::streamsize>(input.size()));
-    GODWIT_CHECK(file.good());
+    for (const uint16_t setup : kSetups) {
+      const std::string name = sequence.name() + "_" + std::to_string(setup);
+      Write(directory / name, sequence.With(setup));
+    }
   }
 }
 
@@ -164,8 +250,23 @@ int main(int argc, char** argv) {
     godwit::WriteSeeds(argv[2]);
     return 0;
   }
-  for (const auto& sequence : godwit::Sequences()) godwit::RunAround(sequence);
-  for (int i = 1; i < argc; ++i) godwit::RunFiles(argv[i]);
+  if (argc == 3 && std::string_view(argv[1]) == "--write-packets") {
+    godwit::WritePackets(argv[2]);
+    return 0;
+  }
+  const bool more = argc < 2 || std::string_view(argv[1]) != "--corpus-only";
+  if (more) {
+    for (const uint16_t setup : godwit::kSetups) {
+      godwit::Run(godwit::AnswersIn(setup).With(setup));
+    }
+    for (const auto& sequence : godwit::Sequences())
+      godwit::RunAround(sequence);
+  }
+  for (int i = more ? 1 : 2; i < argc; ++i) godwit::RunFiles(argv[i]);
   std::printf("%zu inputs\n", godwit::runs);
+  GODWIT_CHECK(godwit::reached.delivered > 0);
+  GODWIT_CHECK(godwit::reached.translated_out > 0);
+  GODWIT_CHECK(godwit::reached.translated_in > 0);
+  GODWIT_CHECK(godwit::reached.error_in > 0);
   return godwit::runs > 0 ? 0 : 1;
 }

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "absl/strings/string_view.h"
+#include "control/api/utf8.h"
 #include "control/intent/defaults.h"
 #include "control/intent/difference.h"
 #include "control/intent/load.h"
@@ -36,6 +37,7 @@ void CheckRefusal(absl::string_view message) {
   for (const char c : message) {
     GODWIT_CHECK(c == '\n' || static_cast<unsigned char>(c) >= 0x20);
   }
+  GODWIT_CHECK(IsUtf8(message));
 }
 
 void CheckAccepted(const LoadedConfig& loaded) {

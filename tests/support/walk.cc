@@ -221,7 +221,7 @@ std::vector<Arrival> Walk::SendBuffers(std::string_view device,
 }
 
 std::vector<Arrival> Walk::TakeTurns() {
-  const Counts before = Sum();
+  const auto before = last_;
   std::vector<Arrival> arrivals;
   int quiet = 0;
   for (int i = 0; quiet < 2; ++i) {
@@ -240,10 +240,9 @@ std::vector<Arrival> Walk::TakeTurns() {
   forbidden_.clear();
   Collect(arrivals);
   CheckBooks();
-  const Counts after = Sum();
   ending_.clear();
   for (size_t i = 0; i < kVerdicts; ++i) {
-    for (uint64_t n = before.verdicts[i]; n < after.verdicts[i]; ++n) {
+    for (uint64_t n = before[i]; n < last_[i]; ++n) {
       if (!ending_.empty()) ending_ += ' ';
       ending_ += VerdictName(static_cast<Verdict>(i));
     }
