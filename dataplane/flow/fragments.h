@@ -40,6 +40,7 @@ class Fragments {
     uint8_t protocol = 0;
     bool has_l4ports = false;  // it names a flow: TCP, UDP, echo
     bool is_icmp_error = false;
+    bool lacks_checksum = false;  // of UDP over IPv6: not for a host (UDP-03)
   };
   struct Piece {
     uint32_t offset = 0;  // bytes of payload before it

@@ -57,12 +57,13 @@ struct PacketTag {
   uint16_t destination_l4port = 0;
   uint16_t fresh_id = 0;
   uint8_t protocol = 0;
-  uint8_t first = 0;  // kFirstKnown, kFirstHasL4Ports
+  uint8_t first = 0;  // kFirstKnown, kFirstHasL4Ports, kFirstLacksChecksum
 };
 static_assert(sizeof(PacketTag) == 16, "a private area is a multiple of 8");
 
 inline constexpr uint8_t kFirstKnown = 1;
 inline constexpr uint8_t kFirstHasL4Ports = 2;
+inline constexpr uint8_t kFirstLacksChecksum = 4;
 
 inline PacketTag& TagOf(rte_mbuf* mbuf) {
   return *static_cast<PacketTag*>(rte_mbuf_to_priv(mbuf));

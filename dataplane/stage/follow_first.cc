@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "dataplane/stage/follow_first.h"
 
+#include "dataplane/stage/decide.h"
 #include "dataplane/stage/find_flow.h"
 #include "dataplane/stage/tx.h"
 
@@ -13,6 +14,10 @@ void Adopt(const PacketTag& tag, const FlowTable& flows, Meta& meta) {
   meta.key.remote_l4port = inward ? tag.source_l4port : tag.destination_l4port;
   meta.key.protocol = tag.protocol;
   meta.view.protocol = tag.protocol;
+  // What its first is refused for it is refused for, too.
+  if ((tag.first & kFirstLacksChecksum) != 0) {
+    meta.view.l4_flags = kUdpNoChecksum;
+  }
   meta.lookup = (tag.first & kFirstHasL4Ports) != 0;
   SendForBucket(flows, meta);
   SendForFlow(flows, meta);
@@ -23,8 +28,9 @@ void Mark(const Fragments::First& first, uint16_t fresh_id, PacketTag& tag) {
   tag.destination_l4port = first.destination_l4port;
   tag.protocol = first.protocol;
   tag.fresh_id = fresh_id;
-  tag.first = static_cast<uint8_t>(kFirstKnown |
-                                   (first.has_l4ports ? kFirstHasL4Ports : 0));
+  tag.first = static_cast<uint8_t>(
+      kFirstKnown | (first.has_l4ports ? kFirstHasL4Ports : 0) |
+      (first.lacks_checksum ? kFirstLacksChecksum : 0));
 }
 
 // What names a datagram: RFC 791 has the protocol in it, RFC 8200 4.5 not.
@@ -48,6 +54,7 @@ void See(Context& context, rte_mbuf* mbuf, const FlowKey& datagram,
   first.has_l4ports = meta.lookup;
   first.is_icmp_error =
       view.HasL4() && IsIcmpError(view.protocol, view.l4_flags);
+  first.lacks_checksum = LacksChecksum(view);
   const Fragments::Piece piece = {view.fragment_offset, view.l4_size(),
                                   view.more_fragments};
   Fragments::First known;

@@ -233,6 +233,7 @@ void ToOriginatorOrService(const Snapshot& snapshot, Context& context,
     const Service* service = snapshot.ServiceOf(id);
     if (service == nullptr) {
       const bool kernels =
+          meta.route != Route::kLoopReply &&  // it asks by a mapping of ours
           snapshot.nat->IsUnicast(meta.key.local) &&
           (IsIcmp(meta.key.protocol) ||
            !snapshot.nat->l4ports.Contains(meta.key.local_l4port));
@@ -284,12 +285,17 @@ void FromOriginatorOrService(const Snapshot& snapshot, rte_mbuf* mbuf,
         snapshot.service_table.FindAddress(meta.key.local);
     const bool own = at != nullptr && sender == meta.key.local;
     meta.source_may_be_service = true;
-    if (!own ||
-        (flow == nullptr &&
-         snapshot.service_table.Find(
-             *at, meta.key.protocol,
-             IsIcmp(meta.key.protocol) ? uint16_t{0} : meta.key.local_l4port) ==
-             kNoService)) {
+    // Who asked is behind another queue, flow or none.
+    if (snapshot.nat->IsUnicast(meta.key.remote)) {
+      meta.adjacency = kLoopAdjacency;
+    }
+    if (!own || (flow == nullptr &&
+                 (snapshot.service_table.Find(*at, meta.key.protocol,
+                                              IsIcmp(meta.key.protocol)
+                                                  ? uint16_t{0}
+                                                  : meta.key.local_l4port) ==
+                      kNoService ||
+                  !IsOwnService(snapshot, meta.key.local, meta.queue)))) {
       meta.verdict = Verdict::kDropIcmpUnmatched;
     }
     return;

@@ -84,6 +84,8 @@ void Reply(const Snapshot& snapshot, Context& context, const Decision& decision,
   meta.verdict = Verdict::kSent;
   meta.source_may_be_service = true;
   meta.service = decision.service;
+  // Round, too, if no flow is made to say so.
+  if (decision.local) meta.adjacency = kLoopAdjacency;
   if (IsReset(meta) && !decision.local) return;
   Flow flow = Begin(snapshot, context, meta, FlowKind::kInbound, meta.queue);
   flow.service = decision.service;
@@ -235,7 +237,8 @@ void Reject(Context& context, const Decision& decision, rte_mbuf* mbuf,
   SendIcmpError(mbuf, meta, kind, meta.key.local, 0, context);
 }
 
-// A later fragment opens nothing, but the binding of its first may be lent.
+// A later fragment, or a segment that is no SYN, opens nothing; but the binding
+// of what it belongs to may be lent.
 void FollowLentBinding(const Snapshot& snapshot, Context& context,
                        rte_mbuf* mbuf, Meta& meta) {
   if (meta.route == Route::kBorrowed ||
@@ -252,7 +255,9 @@ void Carry(const Snapshot& snapshot, Context& context,
   switch (decision.plan) {
     case Plan::kDrop:
       meta.verdict = decision.verdict;
-      if (meta.verdict == Verdict::kDropFragOrphan && meta.lookup) {
+      if ((meta.verdict == Verdict::kDropFragOrphan ||
+           meta.verdict == Verdict::kDropNatTcpNoSyn) &&
+          meta.lookup) {
         FollowLentBinding(snapshot, context, mbuf, meta);
       }
       break;

@@ -38,6 +38,7 @@ void WaitFor(const Snapshot& snapshot, DeviceId device,
 void ToUplink(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
               Meta& meta) {
   Flow* flow = meta.flow;
+  if (meta.adjacency == kLoopAdjacency) return;
   if (flow != nullptr && flow->to_uplink == kLoopAdjacency) return;
   if (meta.side == Side::kKernel) {
     // The kernel has chosen the next hop; its link header stays.

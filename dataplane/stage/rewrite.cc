@@ -231,8 +231,9 @@ void TakeHop(uint8_t* l3, bool is_v4) {
 }
 
 bool GoesRound(const Meta& meta) {
-  return meta.verdict == Verdict::kSent && meta.flow != nullptr &&
-         meta.flow->to_uplink == kLoopAdjacency;
+  if (meta.verdict != Verdict::kSent) return false;
+  return meta.adjacency == kLoopAdjacency ||
+         (meta.flow != nullptr && meta.flow->to_uplink == kLoopAdjacency);
 }
 
 // Whether a packet fits its next link; kCut: in pieces.

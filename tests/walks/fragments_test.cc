@@ -80,6 +80,25 @@ TEST_P(FragmentsWalk, AreTranslatedThereAndBack) {
                                     Arrives("crawl0", PacketOf(inside[1]))));
 }
 
+// UDP over IPv6 without a checksum is for no host: none of its pieces, in
+// whatever order, are a service's.
+TEST_P(FragmentsWalk, AreRefusedWithTheirFirst) {
+  auto pieces = Udp(at.At(at.client, 4000), at.At(at.dns, 53))
+                    .PayloadSize(900)
+                    .NoUdpChecksum()
+                    .Fragments(304);
+  std::sort(pieces.begin(), pieces.end());
+  do {
+    Walk walk(World());
+    size_t came = 0;
+    for (const Bytes& piece : pieces) came += walk.Send("wan0", piece).size();
+    EXPECT_EQ(came, at.v4 ? 3u : 0u);
+    const auto counters = walk.counters();
+    EXPECT_EQ(counters.contains("udp6_zero") ? counters.at("udp6_zero") : 0,
+              at.v4 ? 0u : 3u);
+  } while (std::next_permutation(pieces.begin(), pieces.end()));
+}
+
 TEST_P(FragmentsWalk, EndWithoutAFirst) {
   Walk walk(World());
   const auto pieces = Udp(at.At(at.client, 4000), at.At(at.dns, 53))

@@ -98,6 +98,16 @@ TEST_P(IcmpErrorWalk, LeavesAServiceUnchanged) {
               ElementsAre(Arrives("wan0", error.Packet())));
 }
 
+// Rule 3: a service's address is its own queues' to speak for.
+TEST_P(IcmpErrorWalk, NeverLeavesInTheNameOfAnothersService) {
+  Walk walk(World());
+  const Bytes asked = Udp(at.At(at.client, 4000), at.At(at.dns, 53)).Packet();
+  EXPECT_THAT(walk.Send("crawl0", Unreachable(at.dns, asked)), IsEmpty());
+  EXPECT_EQ(walk.ending(), "icmp_unmatched");
+  EXPECT_THAT(walk.Send("dns1", Unreachable(at.dns, asked)),
+              ElementsAre(ArrivesAt("wan0")));
+}
+
 TEST_P(IcmpErrorWalk, NeverLeavesAboutAFlowThatIsNot) {
   Walk walk(World());
   const auto stranger = Udp(at.At(at.remote, 53), at.At(at.internal, 5000));

@@ -95,6 +95,18 @@ INSTANTIATE_TEST_SUITE_P(
                                      Mapping::kEndpointIndependent)),
     NameOfShape);
 
+// Of a connection the owner may know no more than who lends its l4port.
+TEST_P(LendWalk, ConnectionsGoOnAfterTheirSyn) {
+  Start();
+  const auto given = Fill("S");
+  for (unsigned flow = 0; flow < kL4Ports; ++flow) {
+    const auto segment = Tcp(Inside(flow), Remote());
+    EXPECT_EQ(Leave(PacketBuilder(segment).Flags("A")), given[flow]);
+    EXPECT_EQ(Leave(PacketBuilder(segment).Flags("FA")), given[flow]);
+  }
+  EXPECT_EQ(walk_->mappings(), kL4Ports);
+}
+
 TEST_P(LendWalk, RefusesNoneWhileAnyWorkerHasAnL4Port) {
   Start();
   const auto given = Fill();

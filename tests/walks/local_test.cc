@@ -50,6 +50,26 @@ TEST_P(LocalWalk, DeliversHereTranslatedAndBack) {
                                 .Packet())));
 }
 
+// The flow is one queue's; an answer is the service's, from whichever.
+TEST_P(LocalWalk, IsAnsweredByAnotherQueueOfTheService) {
+  Walk walk(World());
+  const auto asked =
+      walk.Send("crawl0", Udp(at.At(at.internal, 5000), at.At(at.dns, 53)));
+  ASSERT_EQ(asked.size(), 1u);
+  const std::string other = asked[0].device == "dns0" ? "dns1" : "dns0";
+  const unsigned given = at.SourceL4PortOf(asked[0].Packet());
+  EXPECT_THAT(
+      walk.Send(other, Udp(at.At(at.dns, 53), at.At(at.unicast, given))),
+      ElementsAre(
+          Arrives("crawl0",
+                  Udp(at.At(at.dns, 53), at.At(at.internal, 5000)).Packet())));
+  // And so is what it says about a packet.
+  const uint8_t unreachable = at.v4 ? 3 : 1;
+  const auto told =
+      walk.Send(other, IcmpError(at.dns, unreachable, 3, asked[0].Packet()));
+  EXPECT_THAT(told, ElementsAre(ArrivesAt("crawl0")));
+}
+
 TEST_P(LocalWalk, AnswersAHandshake) {
   Walk walk(World());
   Open(walk);
