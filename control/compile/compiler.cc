@@ -46,9 +46,9 @@ Originate OriginateOf(api::Service::Originate originate) {
 void ShareLanes(const Lanes& lanes, DeviceId id, unsigned workers,
                 Device& device) {
   device.rx.assign(workers, {});
+  if (lanes.txqs.empty()) return;  // nothing can be sent: `tx` is empty
   device.tx.assign(workers, {});
   device.tx_owner.assign(workers, 0);
-  if (lanes.txqs.empty()) return;
   for (size_t i = 0; i < lanes.rxqs.size(); ++i) {
     device.rx[(id + i) % workers].push_back(lanes.rxqs[i]);
   }
