@@ -100,6 +100,14 @@ Compiler::Compiler()
   queues_.Reserve("kernel", kKernelQueue);
 }
 
+void Compiler::Restore(const Numbers& numbers, const RulesUsed& rules) {
+  services_.Restore(numbers.services);
+  queues_.Restore(numbers.queues);
+  unicast_ = numbers.unicast;
+  if (unicast_.size() > kMaxUnicast) unicast_.resize(kMaxUnicast);
+  rules_used_ = rules;
+}
+
 void Compiler::AddUplink(const OpenUplink& open, const api::Uplink& uplink,
                          unsigned workers, Snapshot& snapshot) {
   Device& device = At(snapshot.devices, open.id);
@@ -254,6 +262,34 @@ absl::Status Compiler::AddServices(const CompileInput& input,
   return absl::OkStatus();
 }
 
+absl::Status Compiler::NumberUnicast(const std::set<IpAddress>& wanted) {
+  std::vector<IpAddress> known = unicast_;
+  if (nat_ == nullptr) {
+    // No worker has a flow yet, so what an earlier process had can go.
+    for (IpAddress& address : known) {
+      if (!wanted.contains(address)) address = IpAddress{};
+    }
+  }
+  for (const IpAddress& address : wanted) {
+    if (std::find(known.begin(), known.end(), address) != known.end()) continue;
+    const auto free = nat_ == nullptr
+                          ? std::find(known.begin(), known.end(), IpAddress{})
+                          : known.end();
+    if (free != known.end()) {
+      *free = address;
+    } else {
+      known.push_back(address);
+    }
+  }
+  if (known.size() > kMaxUnicast) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("node.unicast: more than ", kMaxUnicast,
+                     " different addresses since the start"));
+  }
+  unicast_ = std::move(known);
+  return absl::OkStatus();
+}
+
 absl::Status Compiler::AddNat(const CompileInput& input, Snapshot& snapshot) {
   const api::Egress& egress = input.config->egress();
   auto nat = std::make_shared<NatConfig>();
@@ -273,17 +309,8 @@ absl::Status Compiler::AddNat(const CompileInput& input, Snapshot& snapshot) {
   for (const std::string& text : input.config->node().unicast()) {
     wanted.insert(*IpAddress::Parse(text));
   }
-  std::vector<IpAddress> known = unicast_;
-  for (const IpAddress& address : wanted) {
-    if (std::find(known.begin(), known.end(), address) != known.end()) continue;
-    known.push_back(address);
-  }
-  if (known.size() > kMaxUnicast) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("node.unicast: more than ", kMaxUnicast,
-                     " different addresses since the start"));
-  }
-  unicast_ = std::move(known);
+  const absl::Status numbered = NumberUnicast(wanted);
+  if (!numbered.ok()) return numbered;
   for (const IpAddress& address : unicast_) {
     nat->unicast.push_back(wanted.contains(address) ? address : IpAddress{});
   }
@@ -305,6 +332,11 @@ absl::Status Compiler::AddNat(const CompileInput& input, Snapshot& snapshot) {
   if (nat_ == nullptr || nat_->unicast != nat->unicast) ++plan_version_;
   nat->plan_version = plan_version_;
   nat->Remember(nat_.get());
+  if (nat_ == nullptr) {
+    nat->direct_used |= rules_used_.direct;
+    nat->per_destination_used |= rules_used_.per_destination;
+    nat->endpoint_independent_used |= rules_used_.endpoint_independent;
+  }
   nat_ = nat;
   snapshot.nat = nat;
   return absl::OkStatus();

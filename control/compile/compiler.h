@@ -61,6 +61,22 @@ struct QueueLiveness {
   std::string reason;      // why it is not reachable
 };
 
+// What stays the same from one snapshot to the next because flow entries hold
+// it, and from one process to the next.
+struct Numbers {
+  std::map<std::string, uint32_t> services;
+  std::map<std::string, uint32_t> queues;
+  std::vector<IpAddress> unicast;  // by UnicastId; unspecified: none
+  friend bool operator==(const Numbers&, const Numbers&) = default;
+};
+
+// By which rules the flows that are there were made (NatConfig::Remember).
+struct RulesUsed {
+  bool direct = false;
+  bool per_destination = false;
+  bool endpoint_independent = false;
+};
+
 struct CompileInput {
   const api::Config* config = nullptr;  // with its defaults
   const std::map<std::string, OpenUplink>* uplinks = nullptr;  // by name
@@ -80,6 +96,12 @@ class Compiler {
 
   // RESOURCE_EXHAUSTED when numbers run out; then nothing has changed.
   absl::StatusOr<std::unique_ptr<Snapshot>> Compile(const CompileInput& input);
+
+  // Before the first Compile(): what an earlier process had.
+  void Restore(const Numbers& numbers, const RulesUsed& rules);
+  Numbers numbers() const {
+    return {services_.numbers(), queues_.numbers(), unicast_};
+  }
 
   // Numbers in use and resting: how long the tables by number are.
   uint32_t highest_service() const { return services_.highest(); }
@@ -115,6 +137,7 @@ class Compiler {
   void ForgetRemoved(const api::Config& config);
   void JoinQueues(const api::Service& service, Service& out,
                   Snapshot& snapshot);
+  absl::Status NumberUnicast(const std::set<IpAddress>& wanted);
   absl::Status AddNat(const CompileInput& input, Snapshot& snapshot);
   void AddUplink(const OpenUplink& open, const api::Uplink& uplink,
                  unsigned workers, Snapshot& snapshot);
@@ -134,6 +157,7 @@ class Compiler {
   Names services_;
   Names queues_;
   std::vector<IpAddress> unicast_;  // by UnicastId
+  RulesUsed rules_used_;            // by an earlier process
   std::map<NeighbourKey, AdjacencyId> adjacencies_;
   std::map<NeighbourKey, MacAddress> learned_;
   std::map<std::vector<QueueGroup::Member>, std::weak_ptr<const QueueGroup>>

@@ -52,6 +52,20 @@ class Names {
     numbers_[name] = number;
     reserved_.insert(name);
   }
+  // Before any number is given out: those of an earlier process. One that is
+  // out of range is not taken; what they leave free rests.
+  void Restore(const std::map<std::string, uint32_t>& numbers) {
+    std::set<uint32_t> taken;
+    for (const auto& [name, number] : numbers) {
+      if (number < next_ || number > last_ || numbers_.contains(name)) continue;
+      if (taken.insert(number).second) numbers_[name] = number;
+    }
+    if (taken.empty()) return;
+    for (; next_ <= *taken.rbegin(); ++next_) {
+      if (!taken.contains(next_)) rested_.push_back({next_, 0});
+    }
+  }
+  const std::map<std::string, uint32_t>& numbers() const { return numbers_; }
   // 0 if it has none.
   uint32_t Find(const std::string& name) const {
     const auto known = numbers_.find(name);

@@ -29,10 +29,12 @@
 #include "control/server/metrics.h"
 #include "control/server/service.h"
 #include "control/server/version.h"
+#include "control/state/state_keeper.h"
 #include "dataplane/device/eal.h"
 #include "dataplane/device/mbuf_pool.h"
 #include "dataplane/stage/burst.h"
 #include "dataplane/stage/handoff.h"
+#include "dataplane/stage/token_bucket.h"
 
 namespace godwit {
 namespace {
@@ -43,6 +45,7 @@ constexpr uint64_t kXskSlots = 5 * 1024;
 // size is fixed, room for any number of them.
 constexpr uint32_t kDriversMib = 32;
 constexpr uint32_t kSpareDriversMib = 256 - kDriversMib;
+constexpr char kStateFolder[] = "/run/godwit";
 
 struct Options {
   std::string config = "/etc/godwit/godwit.yaml";
@@ -177,14 +180,28 @@ absl::StatusOr<rte_mempool*> StartMemory(const api::Config& config,
       absl::StrCat("dataplane.hugepages: ", created.status().message()));
 }
 
+// The longest that a flow may stay without a packet.
+uint32_t LongestTimeout(const api::Timeouts& timeouts) {
+  int64_t longest = 0;
+  for (const auto* timeout :
+       {&timeouts.tcp_established(), &timeouts.tcp_transitory(),
+        &timeouts.udp(), &timeouts.icmp()}) {
+    longest = std::max(longest, timeout->seconds() + 1);
+  }
+  return static_cast<uint32_t>(longest * TokenBucket::kTicksPerSecond);
+}
+
 absl::StatusOr<std::unique_ptr<WorkerSet>> MakeWorkers(
-    const api::Dataplane& dataplane, rte_mempool* pool) {
+    const api::Dataplane& dataplane, rte_mempool* pool, StateKeeper& state) {
   WorkerSet::Options options;
   options.workers = dataplane.workers();
   options.max_flows = dataplane.max_flows();
   options.idle = IdleOf(dataplane, options.workers);
   options.huge_pages = HugePagesOf(dataplane);
   options.pool = pool;
+  options.identity = state.identity();
+  options.entries =
+      state.MakeEntries(options.workers, WorkerSet::EntriesOf(options));
   auto set = WorkerSet::Create(options);
   if (set.ok()) return set;
   return absl::ResourceExhaustedError(absl::StrCat(
@@ -238,6 +255,8 @@ absl::Status CheckStart(const api::Control& where, const Source& asked,
       .status();
 }
 
+void Tell(const std::string& line) { Log(line); }
+
 absl::Status Serve(const Options& options, const LoadedConfig& loaded,
                    const sigset_t& signals) {
   const api::Config config =
@@ -250,11 +269,12 @@ absl::Status Serve(const Options& options, const LoadedConfig& loaded,
   const Source asked = options.socket.empty() ? loaded.source : Source();
   absl::Status status = CheckStart(where, asked, loaded);
   if (!status.ok()) return status;
-  const api::Dataplane& dataplane = config.dataplane();
-  const unsigned workers = dataplane.workers();
+  const unsigned workers = config.dataplane().workers();
   const auto pool = StartMemory(config, workers);
   if (!pool.ok()) return AtLine(pool.status(), loaded.source);
-  auto set = MakeWorkers(dataplane, *pool);
+  StateKeeper state(kStateFolder, where.socket(), Tell);
+  state.Read(LongestTimeout(config.egress().timeouts()));
+  auto set = MakeWorkers(config.dataplane(), *pool, state);
   if (!set.ok()) return AtLine(set.status(), loaded.source);
   DeviceSet device_set({workers, *pool});
   Watchdog watchdog(
@@ -263,6 +283,7 @@ absl::Status Serve(const Options& options, const LoadedConfig& loaded,
   ControlThread control({options.config,
                          set->get(),
                          &device_set,
+                         &state,
                          {"/proc/self/exe", "--run-checks"},
                          {"/proc/self/exe", "--own-routes"},
                          [&watchdog](auto now) { watchdog.Look(now); },
@@ -300,6 +321,7 @@ absl::Status Serve(const Options& options, const LoadedConfig& loaded,
     metrics.reset();
     if (server != nullptr) server->Shutdown();
     (*set)->Stop();
+    state.Rest((*set)->HasFlows());
   });
   ended = true;
   if (signal_thread.joinable()) signal_thread.join();

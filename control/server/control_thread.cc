@@ -24,6 +24,9 @@ constexpr int kRestPerLook = 10;
 // A live gateway answers in milliseconds; a dead one must not keep the node
 // from starting.
 constexpr auto kGatewayPatience = std::chrono::seconds(1);
+// Peers connect anew, and health checks run, before flows that were taken over
+// are lost with their queue.
+constexpr auto kReturnPatience = std::chrono::seconds(5);
 
 }  // namespace
 
@@ -69,8 +72,11 @@ absl::StatusOr<api::ChangeReply> ControlThread::Begin(
   if (!watch.ok()) return watch.status();
   watch_ = *std::move(watch);
   announcing_.WithdrawStaleRoutes(loaded.config);
+  options_.state->Restore(compiler_);
+  if (options_.state->has_flows()) patience_ = Clock::time_point::max();
   auto reply = Keep(loaded, "start");
   if (!reply.ok()) return reply;
+  if (patience_) patience_ = Clock::now() + kReturnPatience;
   for (const std::string& line : RemoveLeftovers(names_)) Log(line);
   return reply;
 }
@@ -99,6 +105,7 @@ bool ControlThread::Step() {
   FollowKernelL4Ports();
   WatchHealth();
   EndDrains();
+  EndPatience();
   announcing_.Turn(full_, liveness_, Clock::now());
   options_.alive(Clock::now());
   return true;
@@ -250,7 +257,21 @@ void ControlThread::UpdateLiveness(const api::Config& full) {
   }
   drains_.KeepOnly(drained);
   liveness_ = LivenessIn(full, {});
+  for (const auto& [name, liveness] : liveness_) {
+    if (liveness.alive) have_been_alive_.insert(name);
+  }
   announcing_.SetDue();
+}
+
+bool ControlThread::MayReturn(const std::string& queue) const {
+  return patience_ && !have_been_alive_.contains(queue);
+}
+
+void ControlThread::EndPatience() {
+  if (!patience_ || Clock::now() < *patience_) return;
+  patience_.reset();
+  UpdateLiveness(full_);
+  Republish("patience with queues that do not return is over");
 }
 
 std::map<std::string, QueueLiveness> ControlThread::LivenessIn(
@@ -278,6 +299,7 @@ std::map<std::string, QueueLiveness> ControlThread::LivenessIn(
       liveness.reachable = !queue.drained() || !drains_.IsOver(queue.name());
       liveness.alive = !queue.drained();
     }
+    liveness.reachable = liveness.reachable || MayReturn(queue.name());
     liveness.drained = queue.drained();
   }
   return all;
@@ -306,6 +328,10 @@ absl::StatusOr<std::unique_ptr<Snapshot>> ControlThread::Compile(
 
 void ControlThread::Publish(std::unique_ptr<Snapshot> snapshot) {
   const Snapshot* published = snapshot.get();
+  options_.state->TakeOver([this, published](std::span<const Flow> flows) {
+    return options_.workers->Adopt(*published, flows);
+  });
+  options_.state->Write(compiler_.numbers());
   options_.workers->Publish(std::move(snapshot));
   snapshot_ = published;
   std::vector<NeighbourKey> gateways;

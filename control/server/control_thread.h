@@ -14,6 +14,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,7 @@
 #include "control/server/device_set.h"
 #include "control/server/node.h"
 #include "control/server/worker_set.h"
+#include "control/state/state_keeper.h"
 #include "control/watch/kernel_watch.h"
 #include "dataplane/stage/decide.h"
 
@@ -45,6 +47,7 @@ class ControlThread final : public Node {
     std::string config_filename;
     WorkerSet* workers = nullptr;  // outlives this
     DeviceSet* devices = nullptr;
+    StateKeeper* state = nullptr;
     std::vector<std::string> check_command;  // of RunnerProcess
     std::vector<std::string> route_command;  // of RouteOwner
     // Called every few milliseconds, as long as the control thread gets there.
@@ -234,6 +237,10 @@ class ControlThread final : public Node {
   std::map<std::string, QueueLiveness> LivenessIn(const api::Config& full,
                                                   const DeviceMap& fresh) const;
 
+  // Flows of an earlier process wait for `queue`, which has not come up yet.
+  bool MayReturn(const std::string& queue) const;
+  void EndPatience();
+
   // Once a turn: begins to announce when the node is ready, and ends it when it
   // is asked to stop.
   void FollowStop();
@@ -280,6 +287,10 @@ class ControlThread final : public Node {
   uint64_t own_generation_ = 0;  // 0: none
   Drains drains_;
   std::map<std::string, QueueLiveness> liveness_;
+  // Until when queues that have not been alive keep the flows that were taken
+  // over; none: no longer.
+  std::optional<Clock::time_point> patience_;
+  std::set<std::string> have_been_alive_;
   Announcing announcing_;
   std::optional<Clock::time_point> linger_end_;  // it is to stop then
   std::unique_ptr<KernelWatch> watch_;

@@ -7,12 +7,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/device/memif_guard.h"
 #include "dataplane/stage/decide.h"
-#include "dataplane/table/random_stream.h"
+#include "dataplane/worker/kept_flow.h"
 
 namespace godwit {
 namespace {
@@ -34,40 +33,37 @@ void WaitForWorkers() { guarded_publisher->Synchronize(); }
 
 }  // namespace
 
-WorkerSet::WorkerSet(const Options& options, uint64_t owner_secret)
+WorkerSet::WorkerSet(const Options& options)
     : options_(options),
+      clock_(options.identity.clock),
       publisher_(options.workers),
-      ownership_(options.workers, owner_secret),
+      ownership_(options.workers, options.identity.owner_secret),
       queue_use_(std::make_unique<QueueUse[]>(kQueueIds)) {}
 
 absl::StatusOr<std::unique_ptr<WorkerSet>> WorkerSet::Create(
     const Options& options) {
-  const FlowHashSeed seed = RandomStream::SystemSeed();
-  const FlowHashSeed owner = RandomStream::SystemSeed();
-  uint64_t owner_secret;
-  std::memcpy(&owner_secret, owner.data(), sizeof(owner_secret));
-  std::unique_ptr<WorkerSet> set(new WorkerSet(options, owner_secret));
+  std::unique_ptr<WorkerSet> set(new WorkerSet(options));
   set->handoff_ = Handoff::Create(options.workers, "handoff_");
   if (set->handoff_ == nullptr) {
     return absl::ResourceExhaustedError(
         absl::StrCat("no memory for the rings between ", options.workers,
                      " workers: fewer workers, or more hugepages"));
   }
-  const uint32_t share = options.max_flows / options.workers;
   for (unsigned i = 0; i < options.workers; ++i) {
     FlowTable::Options table;
-    table.max_flows = share;
-    table.seed = seed;
+    table.max_flows = EntriesOf(options);
+    table.seed = options.identity.hash_seed;
     table.now = set->clock_.Now();
     table.huge_pages = options.huge_pages;
     table.queue_use = {set->queue_use_.get(), kQueueIds};
-    BigMemory memory =
-        BigMemory::Map(FlowTable::MemoryFor(share), options.huge_pages);
+    if (i < options.entries.size()) table.entries = options.entries[i];
+    const size_t bytes = FlowTable::MemoryFor(table);
+    BigMemory memory = BigMemory::Map(bytes, options.huge_pages);
     if (memory.empty()) {
-      return absl::ResourceExhaustedError(absl::StrCat(
-          "dataplane.max_flows: ", options.max_flows, " flows take ",
-          FlowTable::MemoryFor(share) * options.workers >> 20,
-          " MiB, which this machine does not have free"));
+      return absl::ResourceExhaustedError(
+          absl::StrCat("dataplane.max_flows: ", options.max_flows,
+                       " flows take ", bytes * options.workers >> 20,
+                       " MiB, which this machine does not have free"));
     }
     set->tables_.push_back(
         std::make_unique<FlowTable>(table, std::move(memory)));
@@ -114,6 +110,35 @@ void WorkerSet::Stop() {
   for (unsigned i = 0; i < workers(); ++i) rte_eal_wait_lcore(i + 1);
   SetMemifGraceHook(nullptr);
   running_ = false;
+}
+
+StateKeeper::Adopted WorkerSet::Adopt(const Snapshot& snapshot,
+                                      std::span<const Flow> flows) {
+  for (unsigned i = 0; i < workers(); ++i) {
+    tables_[i]->UsePlan(*snapshot.nat, i);
+  }
+  StateKeeper::Adopted adopted;
+  for (const Flow& kept : flows) {
+    Flow flow = kept;
+    if (!Renew(snapshot, flow)) {
+      ++adopted.ended;
+      continue;
+    }
+    const KeptPlace place = PlaceOf(snapshot, ownership_, flow);
+    const bool made = tables_[place.worker]->Adopt(flow);
+    ++(made ? adopted.kept : adopted.refused);
+    if (!made || place.owner == place.worker) continue;
+    const Mapping mapping = flow.binding == kNoFlow
+                                ? Mapping::kPerDestination
+                                : Mapping::kEndpointIndependent;
+    FlowTable& owner = *tables_[place.owner];
+    const bool known = mapping == Mapping::kEndpointIndependent &&
+                       owner.FindLentBinding(FlowTable::QueueSideKey(flow),
+                                             clock_.Now()) != nullptr;
+    if (!known) owner.MakeLent(flow, mapping, place.worker);
+  }
+  for (const auto& table : tables_) table->Settle();
+  return adopted;
 }
 
 void WorkerSet::Publish(std::unique_ptr<const Snapshot> snapshot) {
@@ -232,6 +257,12 @@ uint64_t WorkerSet::JudgedGeneration() const {
 uint64_t WorkerSet::FlowsInUse(unsigned worker) const {
   const FlowTable& table = *tables_[worker];
   return uint64_t{table.inbound()} + table.mappings();
+}
+
+bool WorkerSet::HasFlows() const {
+  uint64_t flows = 0;
+  for (unsigned i = 0; i < workers(); ++i) flows += FlowsInUse(i);
+  return flows != 0;
 }
 
 QueueId WorkerSet::QueueFor(const Service& service, const FlowKey& key) const {

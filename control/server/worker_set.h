@@ -7,11 +7,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "control/state/identity.h"
+#include "control/state/state_keeper.h"
 #include "dataplane/flow/flow_table.h"
 #include "dataplane/snapshot/publisher.h"
 #include "dataplane/stage/counters.h"
@@ -27,7 +30,14 @@ class WorkerSet {
     Idle idle = Idle::kPoll;
     HugePages huge_pages = HugePages::kAuto;
     rte_mempool* pool = nullptr;  // outlives the set
+    Identity identity = Identity::New();
+    // Where the tables' entries are, by worker, EntriesOf(options) each; they
+    // outlive the set. None: in memory of its own.
+    std::vector<std::span<Flow>> entries;
   };
+  static uint32_t EntriesOf(const Options& options) {
+    return options.max_flows / options.workers;
+  }
   // After StartEal. RESOURCE_EXHAUSTED says how much memory it wanted.
   static absl::StatusOr<std::unique_ptr<WorkerSet>> Create(
       const Options& options);
@@ -36,6 +46,11 @@ class WorkerSet {
   // Starts the workers on their lcores; a snapshot must have been published.
   absl::Status Start();
   void Stop();
+
+  // Before Start: flows of an earlier process, each to the worker that
+  // `snapshot` says. It is the one that will be published first.
+  StateKeeper::Adopted Adopt(const Snapshot& snapshot,
+                             std::span<const Flow> flows);
 
   // Visible to all workers, and the one before to none, when it returns.
   void Publish(std::unique_ptr<const Snapshot> snapshot);
@@ -63,12 +78,14 @@ class WorkerSet {
   const Ownership& ownership() const { return ownership_; }
   unsigned workers() const { return static_cast<unsigned>(workers_.size()); }
   uint32_t max_flows() const;
+  bool HasFlows() const;
   // Approximate while packets flow: the tables are the workers'.
   uint64_t FlowsInUse(unsigned worker) const;
   uint64_t TurnsOf(unsigned worker) const { return workers_[worker]->turns(); }
   // Of all turns since start, those that had packets: 0-1.
   double BusyShareOf(unsigned worker) const;
   const TickClock& clock() const { return clock_; }
+  const Identity& identity() const { return options_.identity; }
   uint32_t MappingsOf(QueueId queue) const {
     return queue_use_[queue].mappings.load(std::memory_order_relaxed);
   }
@@ -81,7 +98,7 @@ class WorkerSet {
   uint64_t Evicted() const;
 
  private:
-  explicit WorkerSet(const Options& options, uint64_t owner_secret);
+  explicit WorkerSet(const Options& options);
   void Wait(Command& command);
 
   const Options options_;

@@ -28,6 +28,7 @@ bool FlowTable::Rests(Flow& binding) {
   index_->Erase(HashOf(QueueSideKey(binding)), number << 1 | kQueueSide);
   binding.kind = FlowKind::kResting;
   binding.deadline = now_ + rest_;
+  binding.seal = binding.SealOf();
   wheel_->Add(number, binding.deadline);
   ++resting_;
   return true;

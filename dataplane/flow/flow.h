@@ -20,7 +20,11 @@
 #ifndef GODWIT_DATAPLANE_FLOW_FLOW_H_
 #define GODWIT_DATAPLANE_FLOW_FLOW_H_
 
+#include <nmmintrin.h>
+
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "dataplane/flow/tcp_state.h"
 #include "dataplane/net/address.h"
@@ -51,6 +55,12 @@ inline constexpr AdjacencyId kLoopAdjacency = UINT16_MAX;
 enum class SourceRule : uint8_t { kTranslated, kAsIs };
 
 // Written by: the worker that owns it, alone; so nothing is atomic.
+//
+// An entry may outlive its process (flow_region.h). What never changes while
+// the flow lives is sealed: `seal` is a checksum of it, written with the entry
+// and taken away when the flow ends, so that an entry which was half written,
+// or damaged since, is known by it. All else is looked up or computed anew, or
+// does no harm whatever it says.
 struct alignas(64) Flow {
   // What a lookup compares and a hit reads: the first cache line.
   IpAddress remote;
@@ -82,9 +92,33 @@ struct alignas(64) Flow {
   uint32_t sessions = 0;         // binding: how many use it
   uint32_t created = 0;          // tick
   uint32_t timeout = 0;          // ticks that `deadline` was moved by last
+  uint32_t seal = 0;             // SealOf; 0: none
   MacAddress originator{};       // link address that the queue side came from
   uint8_t lender = 0;            // lent: the worker that has it
-  uint8_t unused[33] = {};
+  uint8_t unused[29] = {};
+
+  bool IsSealed() const { return seal != 0 && seal == SealOf(); }
+  // CRC-32C of: both ends, l4ports and queue; protocol, kind, unicast address,
+  // service, source rule; whether both ends are in this node, and whether it is
+  // a session of a binding; the originator.
+  uint32_t SealOf() const {
+    uint64_t words[5];
+    static_assert(offsetof(Flow, protocol) == sizeof(words));
+    std::memcpy(words, &remote, sizeof(words));
+    uint64_t sum = ~uint64_t{0};
+    for (const uint64_t word : words) sum = _mm_crc32_u64(sum, word);
+    const uint64_t facts = (to_uplink == kLoopAdjacency ? 1u : 0u) |
+                           (binding != kNoFlow ? 2u : 0u);
+    sum = _mm_crc32_u64(sum, uint64_t{protocol} |
+                                 static_cast<uint64_t>(kind) << 8 |
+                                 uint64_t{unicast} << 16 |
+                                 static_cast<uint64_t>(source_rule) << 24 |
+                                 uint64_t{service} << 32 | facts << 48);
+    uint64_t link = 0;
+    std::memcpy(&link, &originator, sizeof(originator));
+    const auto seal_value = static_cast<uint32_t>(_mm_crc32_u64(sum, link));
+    return seal_value == 0 ? 1 : seal_value;
+  }
 };
 static_assert(sizeof(Flow) == 128, "what a hit reads fills the first line");
 static_assert(offsetof(Flow, destination) == 64);

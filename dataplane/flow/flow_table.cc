@@ -14,13 +14,6 @@ constexpr uint32_t kReservedShare = 8;
 // How far the search for an unanswered inbound flow looks.
 constexpr uint32_t kEvictionReach = 32;
 
-// Of the binding that the flow of `key` goes through: without a remote.
-FlowKey BindingKey(FlowKey key) {
-  key.remote = IpAddress{};
-  key.remote_l4port = 0;
-  return key;
-}
-
 // Of an originated flow: none else goes out by it, with a binding many do.
 bool HasOwnL4Port(const Flow& flow) {
   return flow.source_rule == SourceRule::kTranslated && flow.binding == kNoFlow;
@@ -28,8 +21,9 @@ bool HasOwnL4Port(const Flow& flow) {
 
 }  // namespace
 
-size_t FlowTable::MemoryFor(uint32_t max_flows) {
-  return BytesToTake<Flow>(max_flows) +
+size_t FlowTable::MemoryFor(const Options& options) {
+  const uint32_t max_flows = options.max_flows;
+  return (options.entries.empty() ? BytesToTake<Flow>(max_flows) : 0) +
          BytesToTake<TimerWheel::Link>(max_flows) +
          BytesToTake<FlowNumber>(max_flows) +
          FlowIndex::BytesFor(FlowIndex::BucketsFor(uint64_t{max_flows} * 2)) +
@@ -37,8 +31,8 @@ size_t FlowTable::MemoryFor(uint32_t max_flows) {
 }
 
 FlowTable::FlowTable(const Options& options)
-    : FlowTable(options, BigMemory::Map(MemoryFor(options.max_flows),
-                                        options.huge_pages)) {}
+    : FlowTable(options,
+                BigMemory::Map(MemoryFor(options), options.huge_pages)) {}
 
 FlowTable::FlowTable(const Options& options, BigMemory memory)
     : memory_(std::move(memory)),
@@ -53,7 +47,9 @@ FlowTable::FlowTable(const Options& options, BigMemory memory)
   const std::span<std::byte> index =
       Take<std::byte>(rest, FlowIndex::BytesFor(buckets));
   index_ = std::make_unique<FlowIndex>(index, buckets);
-  flows_ = Take<Flow>(rest, options.max_flows);
+  flows_ = options.entries.empty() ? Take<Flow>(rest, options.max_flows)
+                                   : options.entries;
+  GODWIT_CHECK(flows_.size() == options.max_flows);
   const auto links = Take<TimerWheel::Link>(rest, options.max_flows);
   wheel_ = std::make_unique<TimerWheel>(links, options.now);
   free_ = Take<FlowNumber>(rest, options.max_flows);
@@ -73,6 +69,12 @@ FlowTable::FlowTable(const Options& options, BigMemory memory)
   free_count_ = options.max_flows;
   takeable_ = free_count_;
   inbound_limit_ = options.max_flows - options.max_flows / kReservedShare;
+}
+
+FlowKey FlowTable::BindingKey(FlowKey key) {
+  key.remote = IpAddress{};
+  key.remote_l4port = 0;
+  return key;
 }
 
 FlowKey FlowTable::QueueSideKey(const Flow& flow) {
@@ -116,6 +118,7 @@ FlowNumber FlowTable::Store(const Flow& flow) {
     flows_[number].kind = FlowKind::kFree;
     return kNoFlow;
   }
+  flows_[number].seal = flows_[number].SealOf();
   free_[--takeable_] = free_[--free_count_];
   if (flow.kind != FlowKind::kBinding) wheel_->Add(number, flow.deadline);
   return number;
@@ -131,6 +134,7 @@ void FlowTable::Forget(FlowNumber number) {
   }
   if (wheel_->IsFiled(number)) wheel_->Remove(number);
   flow.kind = FlowKind::kFree;
+  flow.seal = 0;
   free_[free_count_++] = number;
 }
 

@@ -45,12 +45,15 @@ class FlowTable {
     uint32_t now = 0;  // tick
     HugePages huge_pages = HugePages::kAuto;
     std::span<QueueUse> queue_use;  // by QueueId; outlives the table
+    // Where the entries are (flow_region.h): max_flows of them, all zero, and
+    // they outlive the table. Empty: they are in its own memory.
+    std::span<Flow> entries;
   };
   // Aborts if there is no memory: `MemoryFor` says how much it takes.
   explicit FlowTable(const Options& options);
-  // `memory` is mapped already, at least MemoryFor(options.max_flows).
+  // `memory` is mapped already, at least MemoryFor(options).
   FlowTable(const Options& options, BigMemory memory);
-  static size_t MemoryFor(uint32_t max_flows);
+  static size_t MemoryFor(const Options& options);
 
   uint64_t HashOf(const FlowKey& key) const { return hash_(&key); }
   void PrefetchBucket(uint64_t hash) const { index_->Prefetch(hash); }
@@ -127,6 +130,12 @@ class FlowTable {
   // nullptr: there is no room.
   Flow* MakeLent(const Flow& flow, Mapping mapping, unsigned lender);
 
+  // Takes in a flow of an earlier process, with the l4port that it has;
+  // bindings come back with their sessions. Its deadline must be set, and
+  // `unicast` be UsePlan's. False: there is no room, or something of it is
+  // another's.
+  bool Adopt(const Flow& kept);
+
   void End(Flow& flow);
   // Ends what is due: at most `budget` steps.
   uint32_t Expire(uint32_t now, uint32_t budget);
@@ -165,6 +174,8 @@ class FlowTable {
   Flow& At(FlowNumber number) { return flows_[number]; }
 
   static FlowKey QueueSideKey(const Flow& flow);
+  // Of the binding that the flow of `key` goes through: without a remote.
+  static FlowKey BindingKey(FlowKey key);
   FlowKey UplinkSideKey(const Flow& flow) const;
 
  private:
@@ -207,6 +218,9 @@ class FlowTable {
   bool EvictUnanswered();
   bool ChooseL4Port(Flow& flow, const Draft& draft);
   Made JoinBinding(Flow& flow, Flow*& lent);
+  void RejoinBinding(Flow& flow);
+  void AdoptL4Port(const Flow& flow);
+  bool AdoptResting(const Flow& kept);
   void LeaveBinding(Flow& flow);
   Made ChooseSource(Flow& flow, const NatConfig& nat, const Draft& draft,
                     Flow*& lent);

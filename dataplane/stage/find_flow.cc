@@ -130,7 +130,7 @@ void UseFlow(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
   UseFound(snapshot, context, meta);
 }
 
-bool JudgeAgain(const Snapshot& snapshot, FlowTable& flows, Flow& flow) {
+bool StillHolds(const Snapshot& snapshot, const Flow& flow) {
   const ServiceQueue* queue = snapshot.Queue(flow.queue);
   bool holds = queue != nullptr;
   if (holds && flow.kind == FlowKind::kInbound) {
@@ -155,7 +155,11 @@ bool JudgeAgain(const Snapshot& snapshot, FlowTable& flows, Flow& flow) {
               !snapshot.nat->unicast[flow.unicast].IsUnspecified();
     }
   }
-  if (!holds) {
+  return holds;
+}
+
+bool JudgeAgain(const Snapshot& snapshot, FlowTable& flows, Flow& flow) {
+  if (!StillHolds(snapshot, flow)) {
     flows.End(flow);
     return false;
   }

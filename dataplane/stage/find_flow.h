@@ -35,6 +35,9 @@ void FindFlow(const Snapshot& snapshot, Context& context, Burst& burst);
 void UseFlow(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
              Meta& meta);
 
+// Whether `snapshot` has what the flow was decided by.
+bool StillHolds(const Snapshot& snapshot, const Flow& flow);
+
 // Whether what the flow was decided by still holds; then it is of the
 // snapshot's epoch again. If not it has been ended.
 bool JudgeAgain(const Snapshot& snapshot, FlowTable& flows, Flow& flow);

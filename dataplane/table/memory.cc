@@ -2,6 +2,7 @@
 #include "dataplane/table/memory.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -10,6 +11,9 @@ namespace {
 
 constexpr size_t kHugePage = size_t{2} << 20;
 constexpr size_t kOrdinaryPage = size_t{4} << 10;
+
+// Linux 6.1; Debian 12's libc does not name it.
+constexpr int kMadviseCollapse = 25;
 
 size_t RoundUp(size_t bytes, size_t page) {
   return (bytes + page - 1) / page * page;
@@ -64,6 +68,31 @@ BigMemory BigMemory::Map(size_t bytes, HugePages huge_pages) {
       madvise(start, memory.mapped_, MADV_POPULATE_WRITE) != 0 &&
       errno == ENOMEM) {
     return {};  // the destructor of `memory` unmaps
+  }
+  return memory;
+}
+
+BigMemory BigMemory::MapFile(int fd, size_t bytes) {
+  GODWIT_CHECK(bytes > 0);
+  BigMemory memory;
+  memory.mapped_ = RoundUp(bytes, kHugePage);
+  if (ftruncate(fd, static_cast<off_t>(memory.mapped_)) != 0) return {};
+  std::byte* start = MapAligned(memory.mapped_);
+  if (start == nullptr) return {};
+  memory.bytes_ = {start, bytes};
+  if (mmap(start, memory.mapped_, PROT_READ | PROT_WRITE,
+           MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
+    return {};
+  }
+  // Holes become huge pages at once, whatever the mount says. An older kernel,
+  // or another file system, has ordinary pages.
+  if (madvise(start, memory.mapped_, kMadviseCollapse) == 0) {
+    memory.page_kind_ = PageKind::kTransparentHuge;
+  }
+  // The advice itself is unknown before Linux 5.14; all else is a lack of room.
+  if (madvise(start, memory.mapped_, MADV_POPULATE_WRITE) != 0 &&
+      errno != EINVAL) {
+    return {};
   }
   return memory;
 }

@@ -27,14 +27,18 @@ enum class HugePages {
 // (transparent), or ordinary ones.
 enum class PageKind { kReservedHuge, kTransparentHuge, kOrdinary };
 
-// An anonymous private mapping: zeroed, populated (no page fault later),
-// aligned to 2 MiB unless kOff, released when destroyed. Movable only.
+// A mapping: zeroed, populated (no page fault later), aligned to 2 MiB unless
+// kOff, released when destroyed. Movable only.
 class BigMemory {
  public:
   BigMemory() = default;
   // `bytes` > 0. Not enough memory, or kRequired and no reserved huge pages:
   // the result is empty() and nothing stays mapped.
   static BigMemory Map(size_t bytes, HugePages huge_pages);
+  // The same, of the empty file `fd`, which gets as many bytes in whole 2 MiB
+  // pages and keeps them when this is gone. The caller's `fd` may be closed.
+  // Not enough room: empty().
+  static BigMemory MapFile(int fd, size_t bytes);
 
   BigMemory(BigMemory&& other) noexcept { *this = std::move(other); }
   BigMemory& operator=(BigMemory&& other) noexcept;

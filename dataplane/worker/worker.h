@@ -29,6 +29,8 @@ class TickClock {
   TickClock(uint64_t start, uint64_t cycles_per_tick)
       : start_(start), cycles_per_tick_(cycles_per_tick) {}
   uint32_t Now() const;
+  uint64_t start() const { return start_; }
+  uint64_t cycles_per_tick() const { return cycles_per_tick_; }
 
  private:
   uint64_t start_;

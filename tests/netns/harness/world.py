@@ -4,6 +4,7 @@
 import contextlib
 import copy
 import os
+import signal
 import time
 
 from harness import packets as pk
@@ -138,6 +139,24 @@ class World:
     self.daemon = Daemon(self.n, self.config)
     self._stack.callback(self.daemon.close)
     self.attach()
+
+  def succeed(self, how=signal.SIGKILL, config=None, meanwhile=lambda: None):
+    """The daemon ends by this signal, and another one starts on the same socket: with the state of the first."""
+    for wire in self.wires():
+      wire.close()
+    self.q, self.up = {}, None
+    first = self.daemon
+    first.process.send_signal(how)
+    first.process.wait(30)
+    meanwhile()
+    self.config = config or self.config
+    self.allowed = Allowed.of(self.config)
+    self._attach_gateway()
+    self.daemon = Daemon(self.n, self.config, directory=first.directory)
+    self._stack.callback(self.daemon.close)
+    self.learn = False    # warming up would flush what is there
+    self.attach()
+    self.learn_macs()
 
   # -- the ends --------------------------------------------------------------------------------------------------
 

@@ -132,6 +132,34 @@ TEST_F(CompilerTest, LanesAreSharedOutOverTheWorkers) {
   EXPECT_EQ(snapshot->devices[1].tx_owner[0], 0);
   queue.lanes = {};  // it does not run
   EXPECT_TRUE(Compile(config)->devices[1].rx[0].empty());
+  // Nothing is sent, least of all by the first device there is.
+  EXPECT_TRUE(Compile(config)->devices[1].tx.empty());
+}
+
+TEST_F(CompilerTest, GoesOnWithTheNumbersOfAnEarlierProcess) {
+  Numbers numbers;
+  numbers.services = {{"web", 9}, {"gone", 2}};
+  numbers.queues = {{"web0", 5}};
+  numbers.unicast = {*IpAddress::Parse("203.0.113.1"),
+                     *IpAddress::Parse("203.0.113.2")};
+  compiler_.Restore(numbers, {.endpoint_independent = true});
+  api::Config config = Empty();
+  config.mutable_node()->add_unicast("203.0.113.2");
+  config.mutable_node()->add_unicast("203.0.113.3");
+  config.add_queues()->set_name("web0");
+  config.add_queues()->set_name("dns0");
+  config.add_services()->set_name("web");
+  const auto snapshot = Compile(config);
+  ASSERT_NE(snapshot, nullptr);
+  EXPECT_EQ(compiler_.ServiceNumber("web"), 9);
+  EXPECT_EQ(compiler_.QueueNumber("web0"), 5);
+  EXPECT_NE(compiler_.QueueNumber("dns0"), 5);
+  EXPECT_EQ(snapshot->nat->IdOf(*IpAddress::Parse("203.0.113.2")), 1);
+  EXPECT_EQ(snapshot->nat->IdOf(*IpAddress::Parse("198.51.100.7")), 0);
+  EXPECT_EQ(snapshot->nat->IdOf(*IpAddress::Parse("203.0.113.3")), 2);
+  EXPECT_FALSE(snapshot->nat->IsUnicast(*IpAddress::Parse("203.0.113.1")));
+  EXPECT_TRUE(snapshot->nat->endpoint_independent_used);
+  EXPECT_TRUE(Compile(config)->nat->endpoint_independent_used);
 }
 
 // L2-09: of an uplink's networks alone, and no address of our own.

@@ -23,6 +23,20 @@ TEST(NamesTest, GivesANameThatComesBackAnotherNumber) {
   EXPECT_EQ(*names.NumberOf("a", 5), 2u);
 }
 
+TEST(NamesTest, GoesOnWithTheNumbersOfAnEarlierProcess) {
+  Names names(1, 9, 0, "things");
+  names.Restore({{"a", 3}, {"b", 5}, {"twice", 5}, {"outside", 10}, {"no", 0}});
+  EXPECT_EQ(names.Find("a"), 3u);
+  EXPECT_EQ(names.Find("outside"), 0u);
+  EXPECT_EQ(names.Find("no"), 0u);
+  EXPECT_NE(names.Find("b") == 5u, names.Find("twice") == 5u);
+  // What lies between is given out before what never was.
+  EXPECT_EQ(*names.NumberOf("c"), 1u);
+  EXPECT_EQ(*names.NumberOf("d"), 2u);
+  EXPECT_EQ(*names.NumberOf("e"), 4u);
+  EXPECT_EQ(*names.NumberOf("f"), 6u);
+}
+
 TEST(NamesTest, LetsNumbersRest) {
   Names names(1, 9, 2, "things");
   for (const char* name : {"a", "b", "c"}) {
