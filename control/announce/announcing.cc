@@ -16,6 +16,8 @@ namespace {
 // busy its start may take longer. Nothing else waits for as long.
 constexpr auto kSettlePatience = std::chrono::seconds(1);
 constexpr auto kWithdrawPatience = std::chrono::seconds(2);
+// A successor that is on its way has opened its devices by then.
+constexpr std::chrono::milliseconds kHandOverPatience = std::chrono::minutes(1);
 constexpr auto kAskPatience = std::chrono::milliseconds(200);
 
 std::chrono::milliseconds MillisecondsOf(
@@ -102,6 +104,14 @@ void Announcing::Change(const api::Config& full, const QueueLives& queues,
                         Clock::time_point now) {
   if (!announcer_) return;
   Decide(full, queues, now);
+  Say(routes_.Settle(kSettlePatience));
+}
+
+void Announcing::HandOver(const api::Config& full) {
+  if (!announcer_ || !full.has_announce() || stops_) return;
+  Announcement wanted = announcer_->wanted();
+  wanted.hold = std::max(wanted.hold, kHandOverPatience);
+  routes_.Announce(wanted);
   Say(routes_.Settle(kSettlePatience));
 }
 

@@ -47,6 +47,10 @@ class Announcing {
   Clock::time_point Stop(const api::Config& full, const QueueLives& queues,
                          Clock::time_point now);
 
+  // The process ends, and its successor is on its way: the routes stay for it,
+  // a minute at least.
+  void HandOver(const api::Config& full);
+
   // Empty if all addresses of the service are routes.
   std::string WhyNot(const api::Config& full, const api::Service& service,
                      Clock::time_point now) const;

@@ -241,6 +241,15 @@ absl::StatusOr<Answer> Version(const Command& command, Client& client) {
   return AnswerWith(command, *reply);
 }
 
+absl::StatusOr<Answer> Upgrade(const Command& command, Client& client) {
+  const absl::StatusOr<api::ChangeReply> agreed =
+      client.Call(&Stub::Upgrade, api::UpgradeRequest(), kChangePatience);
+  if (!agreed.ok()) return agreed.status();
+  const auto done = client.AwaitNext(kChangePatience);
+  if (!done.ok()) return done.status();
+  return AnswerWith(command, *done);
+}
+
 struct Call {
   Action action;
   absl::StatusOr<Answer> (*perform)(const Command&, Client&);
@@ -340,10 +349,7 @@ constexpr Call kCalls[] = {
      [](const Command& command, Client& client) {
        return Plain(command, client, &Stub::ConfigSave);
      }},
-    {Action::kUpgrade,
-     [](const Command& command, Client& client) {
-       return Plain(command, client, &Stub::Upgrade);
-     }},
+    {Action::kUpgrade, Upgrade},
     {Action::kVersion, Version},
 };
 

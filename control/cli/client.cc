@@ -69,4 +69,24 @@ absl::Status Client::ToStatus(const grpc::Status& status,
   }
 }
 
+absl::StatusOr<api::ChangeReply> Client::AwaitNext(
+    absl::Duration patience) const {
+  const absl::Time deadline = absl::Now() + patience;
+  while (absl::Now() < deadline) {
+    absl::SleepFor(absl::Milliseconds(20));
+    absl::StatusOr<Client> next = Connect(socket_);
+    if (!next.ok()) continue;
+    auto status = next->Call(&Stub::Status, api::StatusRequest());
+    if (!status.ok()) continue;
+    api::ChangeReply reply;
+    reply.set_generation(status->generation());
+    reply.set_message(absl::StrCat("ok, version ", status->version(), ", ",
+                                   status->flows(), " flows go on"));
+    return reply;
+  }
+  return absl::UnavailableError(
+      absl::StrCat(socket_, ": the next daemon does not answer within ",
+                   absl::FormatDuration(patience), ": its log says why"));
+}
+
 }  // namespace godwit::cli

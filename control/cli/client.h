@@ -21,6 +21,11 @@ class Client {
   // UNAVAILABLE if nobody listens on `socket`, with the reason.
   static absl::StatusOr<Client> Connect(const std::string& socket);
 
+  // What has become of an upgrade, as the next daemon on the socket says. The
+  // one that has agreed to an upgrade answers nothing more, so that it is the
+  // first who does.
+  absl::StatusOr<api::ChangeReply> AwaitNext(absl::Duration patience) const;
+
   using Stub = api::Godwit::Stub;
   template <typename Request, typename Reply>
   using Method = grpc::Status (Stub::*)(grpc::ClientContext*, const Request&,

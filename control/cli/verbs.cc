@@ -324,7 +324,7 @@ constexpr Verb kVerbs[] = {
     {Action::kUpgrade,
      "upgrade",
      "",
-     "Refused: not supported by this version yet. Restart the daemon.",
+     "Start the daemon's program anew on the state of the old one.",
      {},
      {},
      "upgrade"},
@@ -349,7 +349,7 @@ constexpr Noun kNouns[] = {
     {"counters", "how every packet ended"},
     {"explain", "what a packet would meet"},
     {"config", "the file and what is in effect"},
-    {"upgrade", "not supported by this version yet: restart the daemon"},
+    {"upgrade", "the daemon's next version, on the state of this one"},
     {"version", "of daemon and client"},
 };
 

@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 #include <thread>
@@ -16,6 +17,7 @@
 #include "control/announce/owner.h"
 #include "control/api/field_text.h"
 #include "control/daemon/buffers.h"
+#include "control/daemon/successor.h"
 #include "control/daemon/watchdog.h"
 #include "control/health/runner.h"
 #include "control/intent/defaults.h"
@@ -50,6 +52,7 @@ constexpr char kStateFolder[] = "/run/godwit";
 struct Options {
   std::string config = "/etc/godwit/godwit.yaml";
   std::string socket;
+  char** argv = nullptr;  // of main()
 };
 
 absl::StatusOr<std::string> ReadFile(const std::string& filename) {
@@ -192,7 +195,9 @@ uint32_t LongestTimeout(const api::Timeouts& timeouts) {
 }
 
 absl::StatusOr<std::unique_ptr<WorkerSet>> MakeWorkers(
-    const api::Dataplane& dataplane, rte_mempool* pool, StateKeeper& state) {
+    const api::Config& config, rte_mempool* pool, StateKeeper& state) {
+  state.Read(LongestTimeout(config.egress().timeouts()));
+  const api::Dataplane& dataplane = config.dataplane();
   WorkerSet::Options options;
   options.workers = dataplane.workers();
   options.max_flows = dataplane.max_flows();
@@ -257,6 +262,14 @@ absl::Status CheckStart(const api::Control& where, const Source& asked,
 
 void Tell(const std::string& line) { Log(line); }
 
+// The workers have stopped. An upgrade does not come back.
+void Leave(const ControlThread& control, const WorkerSet& set, char** argv,
+           StateKeeper& state) {
+  if (!control.upgrading()) return state.Rest(set.HasFlows());
+  Log("upgrade: ", Become(control.program(), argv).message());
+  std::_Exit(1);
+}
+
 absl::Status Serve(const Options& options, const LoadedConfig& loaded,
                    const sigset_t& signals) {
   const api::Config config =
@@ -273,8 +286,7 @@ absl::Status Serve(const Options& options, const LoadedConfig& loaded,
   const auto pool = StartMemory(config, workers);
   if (!pool.ok()) return AtLine(pool.status(), loaded.source);
   StateKeeper state(kStateFolder, where.socket(), Tell);
-  state.Read(LongestTimeout(config.egress().timeouts()));
-  auto set = MakeWorkers(config.dataplane(), *pool, state);
+  auto set = MakeWorkers(config, *pool, state);
   if (!set.ok()) return AtLine(set.status(), loaded.source);
   DeviceSet device_set({workers, *pool});
   Watchdog watchdog(
@@ -284,6 +296,7 @@ absl::Status Serve(const Options& options, const LoadedConfig& loaded,
                          set->get(),
                          &device_set,
                          &state,
+                         ProgramFile(),
                          {"/proc/self/exe", "--run-checks"},
                          {"/proc/self/exe", "--own-routes"},
                          [&watchdog](auto now) { watchdog.Look(now); },
@@ -321,7 +334,7 @@ absl::Status Serve(const Options& options, const LoadedConfig& loaded,
     metrics.reset();
     if (server != nullptr) server->Shutdown();
     (*set)->Stop();
-    state.Rest((*set)->HasFlows());
+    Leave(control, **set, options.argv, state);
   });
   ended = true;
   if (signal_thread.joinable()) signal_thread.join();
@@ -343,6 +356,8 @@ int Main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   if (run_checks) return RunChecks(kRunnerFd);
   if (own_routes) return OwnRoutes(kOwnerFd);
+  options.argv = argv;
+  BeginLife();
   // Blocked here, so that every thread made later leaves them to sigwait.
   sigset_t signals;
   sigemptyset(&signals);

@@ -71,11 +71,6 @@ bool RemoveByName(List* list, const std::string& name) {
   return false;
 }
 
-absl::Status NotYet(const char* what) {
-  return absl::UnimplementedError(
-      absl::StrCat(what, " is not supported by this version yet"));
-}
-
 // The queue `kernel` is of no configuration.
 absl::Status CheckNotBuiltIn(const std::string& queue, absl::string_view verb) {
   if (queue != kKernelQueueName) return absl::OkStatus();
@@ -373,11 +368,6 @@ absl::StatusOr<api::ConfigHistoryReply> ControlThread::ConfigHistory(
     }
     return reply;
   });
-}
-
-absl::StatusOr<api::ChangeReply> ControlThread::Upgrade(
-    const api::UpgradeRequest&) {
-  return NotYet("upgrade");
 }
 
 absl::StatusOr<api::ConfigSaveReply> ControlThread::ConfigSave(

@@ -167,8 +167,10 @@ void ControlThread::Run(const std::function<void()>& stop_workers) {
     Log("generation ", history_.trial()->generation,
         " was not confirmed: the next start reads ", options_.config_filename);
   }
+  if (upgrading_) announcing_.HandOver(full_);
   stop_workers();
   watch_.reset();
+  if (upgrading_) return;
   loopback_.reset();
   for (DeviceMap* devices : {&queues_, &uplinks_}) {
     for (auto& [name, device] : *devices) {

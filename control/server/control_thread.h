@@ -48,6 +48,7 @@ class ControlThread final : public Node {
     WorkerSet* workers = nullptr;  // outlives this
     DeviceSet* devices = nullptr;
     StateKeeper* state = nullptr;
+    std::string program;  // this one's file, where the next version comes to be
     std::vector<std::string> check_command;  // of RunnerProcess
     std::vector<std::string> route_command;  // of RouteOwner
     // Called every few milliseconds, as long as the control thread gets there.
@@ -68,6 +69,10 @@ class ControlThread final : public Node {
   // Until Stop and what comes after it; then all devices are closed. The
   // workers are stopped in between by `stop_workers`.
   void Run(const std::function<void()>& stop_workers);
+  // After Run: the program is to be started anew in this process. Devices are
+  // open still, and routes announced: the next finds them as after a crash.
+  bool upgrading() const { return upgrading_; }
+  const std::string& program() const { return options_.program; }
   // Any thread. What is announced is withdrawn, and the node goes on for
   // `linger`; a second call ends that.
   void Stop();
@@ -170,6 +175,7 @@ class ControlThread final : public Node {
   absl::StatusOr<std::vector<std::string>> CheckFile(
       const LoadedConfig& loaded) const;
   absl::Status CheckFixed(const api::Config& next, const Source& source) const;
+  absl::Status CheckSuccessor() const;
   // All interfaces of `next`, also those that are held already.
   absl::StatusOr<std::vector<NameHold>> HoldInterfaces(const api::Config& next,
                                                        const Source& source);
@@ -303,6 +309,7 @@ class ControlThread final : public Node {
   uint64_t generation_ = 0;
   History history_;
   bool ready_ = false;
+  bool upgrading_ = false;
   Clock::time_point started_;
   Clock::time_point next_links_{};
   Clock::time_point next_reopen_{};

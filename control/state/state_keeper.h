@@ -34,6 +34,8 @@ class StateKeeper {
   void Read(uint32_t longest);
   // As the predecessor had it, else new.
   const Identity& identity() const { return identity_; }
+  // Whether what is now is left to a successor.
+  bool lasts() const { return store_ != nullptr && written_.has_value(); }
   // Whether flows wait to be taken over.
   bool has_flows() const { return !flows_.empty(); }
 

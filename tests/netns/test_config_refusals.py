@@ -347,7 +347,7 @@ def test_ports_over_the_ephemeral_range_are_warned_of_not_refused(node):
 
 
 def test_what_is_refused_beside_the_file_says_so(node):
-  for words in (("config", "confirm"), ("upgrade",)):
+  for words in (("config", "confirm"), ("config", "rollback", "99")):
     code, _, err = node.raw(*words, json_output=False)
     assert code == 1 and err.startswith("refused: ") and err.count("\n") == 1, err
 

@@ -128,3 +128,36 @@ def test_a_start_without_flows_leaves_nothing():
     assert folder.exists()
     w.daemon.stop()
     assert not folder.exists()
+
+
+def test_an_upgrade_goes_on_in_the_same_process():
+  with World(config()) as w:
+    clients, flows, left = serve(w, pk.V4), open_all(w, pk.V4), known(w)
+    text = w.daemon.file.read_text().replace("workers: 1", "workers: 2")
+    w.daemon.file.write_text(text)
+    w.allowed.widen(w.allowed)
+    reply = w.ctl("upgrade")
+    assert reply["generation"] == 1 and f"{len(left)} flows go on" in reply["message"], reply
+    assert w.daemon.alive() and w.ctl("version")["pid"] == w.daemon.process.pid
+    assert len(w.ctl("status")["workers"]) == 2 and left <= known(w)
+    for flow in flows:
+      flow.goes_on()
+    still_served(w, pk.V4, clients)
+    children = pathlib.Path(f"/proc/{w.daemon.process.pid}/task/{w.daemon.process.pid}/children").read_text().split()
+    states = [pathlib.Path(f"/proc/{c}/stat").read_text().rsplit(")", 1)[1].split()[0] for c in children]
+    assert "Z" not in states, states
+    assert w.daemon.stop() == 0
+
+
+def test_an_upgrade_to_what_would_not_be_the_same_is_refused():
+  with World(config()) as w:
+    as_it_is = w.daemon.file.read_text()
+    for text, why in ((as_it_is + "nonsense: 1\n", "nonsense"), (as_it_is.replace("name: bb", "name: cc"), "is not what runs")):
+      w.daemon.file.write_text(text)
+      code, _, err = w.daemon.raw("upgrade", json_output=False)
+      assert code == 1 and err.startswith("refused: ") and why in err, err
+    w.daemon.file.write_text(as_it_is)
+    trial = changed(w.config, lambda c: c["node"].update(name="cc"))
+    w.ctl("config", "apply", w.daemon.write(trial, "trial.yaml"), "--confirm-within=60s")
+    code, _, err = w.daemon.raw("upgrade", json_output=False)
+    assert code == 1 and "confirm" in err, err

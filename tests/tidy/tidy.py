@@ -15,7 +15,7 @@ MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 70
 MAX_UNITS = 12  # a room has one idea; an x.h/x.cc pair is one unit
 # Rooms whose walls would cut calls in both directions; their READMEs say why.
-LARGER_ROOMS = {"dataplane/stage": 25, "control/server": 13}
+LARGER_ROOMS = {"dataplane/stage": 25, "control/server": 14}
 
 SPDX_SUFFIXES = {".h", ".cc", ".c", ".py", ".sh", ".proto", ".lua", ".build"}
 LENGTH_SUFFIXES = {".h", ".cc", ".c", ".py", ".sh", ".proto", ".lua"}

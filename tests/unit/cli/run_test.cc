@@ -136,7 +136,7 @@ TEST_F(RunTest, EveryVerbIsTheCallItShouldBe) {
       {"config rollback 17", "ConfigRollback generation: 17"},
       {"config history", "ConfigHistory "},
       {"config save", "ConfigSave "},
-      {"upgrade", "Upgrade "},
+      {"upgrade", "Status "},  // of the one that has taken over
       {"version", "Version "}};
   std::vector<std::string> said;
   for (const auto& [line, call] : calls) EXPECT_EQ(Asked(line), call) << line;
