@@ -99,11 +99,11 @@ def ns():
 
 
 def test_systemd_knows_every_word_of_the_unit(tmp_path):
-  """systemd-analyze also looks for the program: it gets one."""
+  """systemd-analyze also looks for the programs: it gets one."""
   text = UNIT.read_text()
-  assert "ExecStart=/usr/sbin/godwitd " in text
+  assert "ExecStart=/usr/sbin/godwitd " in text and "ExecReload=/usr/bin/godwitctl upgrade\n" in text
   unit = tmp_path / "godwit.service"
-  unit.write_text(text.replace("/usr/sbin/godwitd", "/bin/true"))
+  unit.write_text(text.replace("/usr/sbin/godwitd", "/bin/true").replace("/usr/bin/godwitctl", "/bin/true"))
   done = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True, check=False)
   assert done.returncode == 0 and not done.stderr, done.stderr
   unit.write_text(unit.read_text().replace("WatchdogSec=", "WatchdogSecs="))
