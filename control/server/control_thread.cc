@@ -330,7 +330,7 @@ absl::StatusOr<std::unique_ptr<Snapshot>> ControlThread::Compile(
 
 void ControlThread::Publish(std::unique_ptr<Snapshot> snapshot) {
   const Snapshot* published = snapshot.get();
-  options_.state->TakeOver([this, published](std::span<const Flow> flows) {
+  options_.state->TakeOver([this, published](std::span<Flow> flows) {
     return options_.workers->Adopt(*published, flows);
   });
   options_.state->Write(compiler_.numbers());

@@ -7,16 +7,18 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/device/memif_guard.h"
 #include "dataplane/stage/decide.h"
-#include "dataplane/worker/kept_flow.h"
 
 namespace godwit {
 namespace {
 
 constexpr size_t kQueueIds = 65536;
+constexpr size_t kAdoptBatch = 32;
 
 void Nap() {
   const timespec duration = {0, 20'000};
@@ -113,32 +115,54 @@ void WorkerSet::Stop() {
 }
 
 StateKeeper::Adopted WorkerSet::Adopt(const Snapshot& snapshot,
-                                      std::span<const Flow> flows) {
+                                      std::span<Flow> flows) {
   for (unsigned i = 0; i < workers(); ++i) {
     tables_[i]->UsePlan(*snapshot.nat, i);
   }
   StateKeeper::Adopted adopted;
-  for (const Flow& kept : flows) {
-    Flow flow = kept;
-    if (!Renew(snapshot, flow)) {
+  while (!flows.empty()) {
+    const size_t count = std::min(flows.size(), kAdoptBatch);
+    Adopt(snapshot, flows.first(count), adopted);
+    flows = flows.subspan(count);
+  }
+  return adopted;
+}
+
+// All are sent for before the first is waited for.
+void WorkerSet::Adopt(const Snapshot& snapshot, std::span<Flow> batch,
+                      StateKeeper::Adopted& adopted) {
+  std::array<std::optional<KeptPlace>, kAdoptBatch> places;
+  for (size_t i = 0; i < batch.size(); ++i) {
+    if (!Renew(snapshot, batch[i])) continue;
+    places[i] = PlaceOf(snapshot, ownership_, batch[i]);
+    const FlowTable& table = *tables_[places[i]->worker];
+    table.PrefetchBucket(table.HashOf(FlowTable::QueueSideKey(batch[i])));
+    table.PrefetchBucket(table.HashOf(table.UplinkSideKey(batch[i])));
+    table.PrefetchFree(static_cast<uint32_t>(i));
+  }
+  for (size_t i = 0; i < batch.size(); ++i) {
+    if (!places[i]) {
       ++adopted.ended;
-      continue;
+    } else if (!tables_[places[i]->worker]->Adopt(batch[i])) {
+      ++adopted.refused;
+    } else {
+      ++adopted.kept;
+      TellOwner(batch[i], *places[i]);
     }
-    const KeptPlace place = PlaceOf(snapshot, ownership_, flow);
-    const bool made = tables_[place.worker]->Adopt(flow);
-    ++(made ? adopted.kept : adopted.refused);
-    if (!made || place.owner == place.worker) continue;
-    const Mapping mapping = flow.binding == kNoFlow
-                                ? Mapping::kPerDestination
-                                : Mapping::kEndpointIndependent;
-    FlowTable& owner = *tables_[place.owner];
-    const bool known = mapping == Mapping::kEndpointIndependent &&
-                       owner.FindLentBinding(FlowTable::QueueSideKey(flow),
-                                             clock_.Now()) != nullptr;
-    if (!known) owner.MakeLent(flow, mapping, place.worker);
   }
   for (const auto& table : tables_) table->Settle();
-  return adopted;
+}
+
+void WorkerSet::TellOwner(const Flow& flow, const KeptPlace& place) {
+  if (place.owner == place.worker) return;
+  const Mapping mapping = flow.binding == kNoFlow
+                              ? Mapping::kPerDestination
+                              : Mapping::kEndpointIndependent;
+  FlowTable& owner = *tables_[place.owner];
+  const bool known = mapping == Mapping::kEndpointIndependent &&
+                     owner.FindLentBinding(FlowTable::QueueSideKey(flow),
+                                           clock_.Now()) != nullptr;
+  if (!known) owner.MakeLent(flow, mapping, place.worker);
 }
 
 void WorkerSet::Publish(std::unique_ptr<const Snapshot> snapshot) {

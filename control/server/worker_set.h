@@ -18,6 +18,7 @@
 #include "dataplane/flow/flow_table.h"
 #include "dataplane/snapshot/publisher.h"
 #include "dataplane/stage/counters.h"
+#include "dataplane/worker/kept_flow.h"
 #include "dataplane/worker/worker.h"
 
 namespace godwit {
@@ -48,9 +49,9 @@ class WorkerSet {
   void Stop();
 
   // Before Start: flows of an earlier process, each to the worker that
-  // `snapshot` says. It is the one that will be published first.
-  StateKeeper::Adopted Adopt(const Snapshot& snapshot,
-                             std::span<const Flow> flows);
+  // `snapshot` says. It is the one that will be published first. What follows
+  // from it is written into `flows`.
+  StateKeeper::Adopted Adopt(const Snapshot& snapshot, std::span<Flow> flows);
 
   // Visible to all workers, and the one before to none, when it returns.
   void Publish(std::unique_ptr<const Snapshot> snapshot);
@@ -100,6 +101,10 @@ class WorkerSet {
  private:
   explicit WorkerSet(const Options& options);
   void Wait(Command& command);
+  // Of a batch.
+  void Adopt(const Snapshot& snapshot, std::span<Flow> batch,
+             StateKeeper::Adopted& adopted);
+  void TellOwner(const Flow& flow, const KeptPlace& place);
 
   const Options options_;
   TickClock clock_;

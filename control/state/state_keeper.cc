@@ -135,7 +135,7 @@ void StateKeeper::Restore(Compiler& compiler) const {
 }
 
 void StateKeeper::TakeOver(
-    const std::function<Adopted(std::span<const Flow>)>& adopt) {
+    const std::function<Adopted(std::span<Flow>)>& adopt) {
   if (flows_.empty()) return;
   const Clock::time_point start = Clock::now();
   const Adopted adopted = adopt(flows_);

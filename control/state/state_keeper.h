@@ -51,7 +51,7 @@ class StateKeeper {
     uint64_t refused = 0;  // no room, or something of it was another's
   };
   // Once, with the first snapshot and before it is published.
-  void TakeOver(const std::function<Adopted(std::span<const Flow>)>& adopt);
+  void TakeOver(const std::function<Adopted(std::span<Flow>)>& adopt);
   // Before a snapshot is published that was compiled with them.
   void Write(const Numbers& numbers);
 

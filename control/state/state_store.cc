@@ -175,6 +175,11 @@ void StateStore::ReadFlowFile(const std::string& name, const state::Node& node,
     problems.push_back(absl::StrCat(path, ": of another layout or run"));
     return;
   }
+  struct stat info = {};
+  if (fstat(fd.get(), &info) != 0) info.st_size = 0;
+  // A damaged header may promise anything.
+  reader.Expect(std::min<size_t>(
+      header.capacity, static_cast<size_t>(info.st_size) / sizeof(Flow)));
   std::vector<std::byte> bytes(kReadBytes);
   const off_t end = static_cast<off_t>(FlowRegionBytes(header.capacity));
   off_t at = static_cast<off_t>(kFlowRegionStart);

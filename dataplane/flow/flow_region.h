@@ -62,6 +62,8 @@ class FlowReader {
   // left that is more than `longest` ticks away.
   FlowReader(uint32_t now, uint32_t longest) : now_(now), longest_(longest) {}
 
+  // That many entries may come, most of them maybe not in use.
+  void Expect(size_t entries) { flows_.reserve(flows_.size() + entries); }
   // Any number of whole entries, aligned to anything.
   void Read(std::span<const std::byte> entries);
 
