@@ -69,6 +69,9 @@ class Node {
   Flow* Originated(uint16_t number, uint16_t to = 443) {
     Flow flow = Base(FlowKind::kOriginated, number);
     flow.remote_l4port = to;
+    return Make(flow);
+  }
+  Flow* Make(const Flow& flow) {
     Flow* made = nullptr;
     EXPECT_EQ(table_->MakeOriginated(flow, nat_, {}, made),
               FlowTable::Made::kYes);
@@ -216,6 +219,46 @@ TEST(FlowRegionTest, ASuccessorHasTheSameFlowsAndL4Ports) {
       ASSERT_NE(second.Originated(static_cast<uint16_t>(9000 + i)), nullptr);
     }
   }
+}
+
+// MAP-15: it rests in the next process, too.
+TEST(FlowRegionTest, AnL4PortThatRestsRestsOn) {
+  Node first;
+  first.UseMapping(Mapping::kEndpointIndependent);
+  first.table().UseRest(1200);
+  first.table().Expire(kNow, 1);
+  Flow udp = Base(FlowKind::kOriginated, 10);
+  udp.protocol = 17;
+  Flow* made = first.Make(udp);
+  const uint16_t resting = made->external_l4port;
+  first.table().End(*made);
+  const FlowReader reader = ReadAll(first.entries());
+  ASSERT_EQ(reader.counts().taken, 1u);
+  EXPECT_EQ(reader.flows()[0].kind, FlowKind::kResting);
+  Node second;
+  second.UseMapping(Mapping::kEndpointIndependent);
+  ASSERT_TRUE(second.table().Adopt(reader.flows()[0]));
+  EXPECT_FALSE(second.table().Adopt(reader.flows()[0]));
+  second.table().Settle();
+  for (uint16_t i = 0; i < 999; ++i) {
+    udp.local_l4port = static_cast<uint16_t>(5000 + i);
+    made = second.Make(udp);
+    ASSERT_NE(made, nullptr) << i;
+    EXPECT_NE(made->external_l4port, resting);
+  }
+  // Until its time is over.
+  while (second.table().Expire(kNow + 1300, 64) == 64) {
+  }
+  second.table().Settle();
+  std::set<uint16_t> again;
+  for (uint16_t i = 0; i < 1000; ++i) {
+    udp.local_l4port = static_cast<uint16_t>(8000 + i);
+    udp.deadline = kNow + 2000;
+    made = second.Make(udp);
+    ASSERT_NE(made, nullptr) << i;
+    again.insert(made->external_l4port);
+  }
+  EXPECT_TRUE(again.contains(resting));
 }
 
 TEST(FlowRegionTest, OneThatIsThereAlreadyIsNotTakenTwice) {
