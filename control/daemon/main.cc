@@ -7,8 +7,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
-#include <fstream>
-#include <sstream>
 #include <thread>
 
 #include "absl/strings/match.h"
@@ -54,16 +52,6 @@ struct Options {
   std::string socket;
   char** argv = nullptr;  // of main()
 };
-
-absl::StatusOr<std::string> ReadFile(const std::string& filename) {
-  std::ifstream in(filename, std::ios::binary);
-  if (!in) {
-    return absl::NotFoundError(absl::StrCat(filename, ": can't be read"));
-  }
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
 
 EalOptions EalOptionsOf(const api::Config& config, unsigned workers) {
   EalOptions options;
@@ -263,9 +251,8 @@ absl::Status CheckStart(const api::Control& where, const Source& asked,
 void Tell(const std::string& line) { Log(line); }
 
 // The workers have stopped. An upgrade does not come back.
-void Leave(const ControlThread& control, const WorkerSet& set, char** argv,
-           StateKeeper& state) {
-  if (!control.upgrading()) return state.Rest(set.HasFlows());
+void Leave(const ControlThread& control, char** argv, StateKeeper& state) {
+  if (!control.upgrading()) return state.Rest();
   Log("upgrade: ", Become(control.program(), argv).message());
   std::_Exit(1);
 }
@@ -334,7 +321,7 @@ absl::Status Serve(const Options& options, const LoadedConfig& loaded,
     metrics.reset();
     if (server != nullptr) server->Shutdown();
     (*set)->Stop();
-    Leave(control, **set, options.argv, state);
+    Leave(control, options.argv, state);
   });
   ended = true;
   if (signal_thread.joinable()) signal_thread.join();
@@ -366,7 +353,7 @@ int Main(int argc, char** argv) {
   sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
-  const auto text = ReadFile(options.config);
+  const auto text = ReadConfigFile(options.config);
   if (!text.ok()) {
     Log(text.status().message());
     return 1;

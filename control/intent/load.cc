@@ -2,8 +2,11 @@
 #include "control/intent/load.h"
 
 #include <algorithm>
+#include <fstream>
+#include <iterator>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "control/intent/validate.h"
 #include "control/intent/yaml.h"
 
@@ -25,6 +28,14 @@ std::vector<Finding> WithoutConsequences(std::vector<Finding> errors,
 }
 
 }  // namespace
+
+absl::StatusOr<std::string> ReadConfigFile(const std::string& filename) {
+  std::ifstream in(filename, std::ios::binary);
+  if (!in) {
+    return absl::NotFoundError(absl::StrCat(filename, ": can't be read"));
+  }
+  return std::string{std::istreambuf_iterator<char>(in), {}};
+}
 
 absl::StatusOr<LoadedConfig> LoadConfig(absl::string_view text,
                                         absl::string_view filename) {

@@ -21,6 +21,9 @@ struct LoadedConfig {
   Source source;  // where each field was written, for later findings
 };
 
+// The text of the daemon's own file.
+absl::StatusOr<std::string> ReadConfigFile(const std::string& filename);
+
 // Reads the configuration file's `text`. `filename` is for the messages only.
 // The error is INVALID_ARGUMENT; its message has a line for each of the first
 // 20 errors, `FILENAME:LINE: PATH: VALUE is not ALLOWED`, in the file's order.

@@ -7,8 +7,6 @@
 
 #include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "control/intent/defaults.h"
@@ -51,12 +49,9 @@ absl::Status ControlThread::CheckSuccessor() const {
         "why); a restart withdraws the routes first");
   }
   const std::string& filename = options_.config_filename;
-  std::ifstream file(filename, std::ios::binary);
-  if (!file) {
-    return absl::NotFoundError(absl::StrCat(filename, ": can't be read"));
-  }
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  const absl::StatusOr<LoadedConfig> loaded = LoadConfig(text, filename);
+  const auto text = ReadConfigFile(filename);
+  if (!text.ok()) return text.status();
+  const absl::StatusOr<LoadedConfig> loaded = LoadConfig(*text, filename);
   if (!loaded.ok()) return loaded.status();
   const auto warnings = CheckFile(*loaded);
   if (!warnings.ok()) return warnings.status();

@@ -283,12 +283,6 @@ uint64_t WorkerSet::FlowsInUse(unsigned worker) const {
   return uint64_t{table.inbound()} + table.mappings();
 }
 
-bool WorkerSet::HasFlows() const {
-  uint64_t flows = 0;
-  for (unsigned i = 0; i < workers(); ++i) flows += FlowsInUse(i);
-  return flows != 0;
-}
-
 QueueId WorkerSet::QueueFor(const Service& service, const FlowKey& key) const {
   FlowKey client;
   client.remote = key.remote;

@@ -79,14 +79,12 @@ class WorkerSet {
   const Ownership& ownership() const { return ownership_; }
   unsigned workers() const { return static_cast<unsigned>(workers_.size()); }
   uint32_t max_flows() const;
-  bool HasFlows() const;
   // Approximate while packets flow: the tables are the workers'.
   uint64_t FlowsInUse(unsigned worker) const;
   uint64_t TurnsOf(unsigned worker) const { return workers_[worker]->turns(); }
   // Of all turns since start, those that had packets: 0-1.
   double BusyShareOf(unsigned worker) const;
   const TickClock& clock() const { return clock_; }
-  const Identity& identity() const { return options_.identity; }
   uint32_t MappingsOf(QueueId queue) const {
     return queue_use_[queue].mappings.load(std::memory_order_relaxed);
   }

@@ -52,19 +52,23 @@ absl::Status MakePrivate(const std::string& folder) {
   return absl::OkStatus();
 }
 
-// Gives back the chunks of `fd` that no flow of is in use.
-void CompactFile(int fd) {
+// Gives back the chunks of `fd` without an entry in use; whether others are
+// left.
+bool CompactFile(int fd) {
+  bool in_use = false;
   std::vector<std::byte> chunk(kChunk);
   off_t at = lseek(fd, 0, SEEK_DATA);
   while (at >= 0) {
     at = at / static_cast<off_t>(kChunk) * static_cast<off_t>(kChunk);
     const ssize_t size = pread(fd, chunk.data(), chunk.size(), at);
-    if (size <= 0) return;
+    if (size <= 0) return true;
     std::span<const std::byte> entries(chunk.data(), static_cast<size_t>(size));
     if (at == 0) {
       entries = entries.subspan(std::min(entries.size(), kFlowRegionStart));
     }
-    if (!AnyInUse(entries)) {
+    if (AnyInUse(entries)) {
+      in_use = true;
+    } else {
       // The header stays.
       const off_t from = at == 0 ? static_cast<off_t>(kFlowRegionStart) : at;
       const off_t end = at + static_cast<off_t>(kChunk);
@@ -73,6 +77,7 @@ void CompactFile(int fd) {
     }
     at = lseek(fd, at + static_cast<off_t>(kChunk), SEEK_DATA);
   }
+  return in_use;
 }
 
 }  // namespace
@@ -152,13 +157,15 @@ std::vector<std::string> StateFolder::Files() const {
   return names;
 }
 
-void StateFolder::Compact() const {
+bool StateFolder::Compact() const {
+  bool in_use = false;
   for (const std::string& name : Files()) {
     if (!IsFlowFile(name)) continue;
     const OwnedFd fd(
         open(PathOf(name).c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
-    if (fd.get() >= 0) CompactFile(fd.get());
+    if (fd.get() < 0 || CompactFile(fd.get())) in_use = true;
   }
+  return in_use;
 }
 
 void StateFolder::Remove() const {

@@ -35,9 +35,9 @@ class StateFolder {
     return path_ + "/" + file;
   }
   std::vector<std::string> Files() const;
-  // Of what nobody has mapped: the parts without a flow in use go back to the
-  // system. What can't be read stays as it is.
-  void Compact() const;
+  // The parts of flow files without an entry in use go back to the system.
+  // Whether any is in use. What can't be read stays as it is, and counts.
+  bool Compact() const;
   // All that is in it, and it.
   void Remove() const;
 

@@ -108,7 +108,7 @@ std::vector<std::span<Flow>> StateKeeper::MakeEntries(unsigned workers,
     tell_(absl::StrCat("state: will not outlive this process: no room for ",
                        FlowRegionBytes(each) * workers >> 20, " MiB"));
     entries_.clear();
-    store_->Rest(/*any_flows=*/false);
+    store_->Remove();
     store_.reset();
     return {};
   }
@@ -169,8 +169,8 @@ void StateKeeper::Write(const Numbers& numbers) {
   written_ = numbers;
 }
 
-void StateKeeper::Rest(bool any_flows) {
-  if (store_ != nullptr && written_) store_->Rest(any_flows);
+void StateKeeper::Rest() {
+  if (store_ != nullptr && written_) store_->Rest();
 }
 
 }  // namespace godwit

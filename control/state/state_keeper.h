@@ -56,7 +56,7 @@ class StateKeeper {
   void Write(const Numbers& numbers);
 
   // When the workers have stopped.
-  void Rest(bool any_flows);
+  void Rest();
 
  private:
   const std::function<void(const std::string&)> tell_;

@@ -253,12 +253,8 @@ void StateStore::RemoveOwn() {
   rmdir(folder_.path().c_str());  // if nothing else is in it
 }
 
-void StateStore::Rest(bool any_flows) {
-  if (any_flows) {
-    folder_.Compact();
-  } else {
-    folder_.Remove();
-  }
+void StateStore::Rest() {
+  if (!folder_.Compact()) Remove();
 }
 
 }  // namespace godwit

@@ -53,8 +53,9 @@ class StateStore {
   // The files of this run go, before it has written what they mean.
   void RemoveOwn();
   // At the end, when no worker runs: what is not in use goes, all of it if no
-  // flow is left.
-  void Rest(bool any_flows);
+  // entry is in use.
+  void Rest();
+  void Remove() { folder_.Remove(); }
 
  private:
   StateStore(StateFolder folder, std::string control_socket);

@@ -194,7 +194,7 @@ TEST_F(StateStoreTest, RestKeepsWhatIsInUseAndGivesTheRestBack) {
   struct stat before = {};
   struct stat after = {};
   ASSERT_EQ(stat(FlowFile().c_str(), &before), 0);
-  store->Rest(/*any_flows=*/true);
+  store->Rest();
   ASSERT_EQ(stat(FlowFile().c_str(), &after), 0);
   EXPECT_LT(after.st_blocks, before.st_blocks);
   EXPECT_EQ(after.st_size, before.st_size);
@@ -202,7 +202,8 @@ TEST_F(StateStoreTest, RestKeepsWhatIsInUseAndGivesTheRestBack) {
                 .flows()
                 .size(),
             1u);
-  store->Rest(/*any_flows=*/false);
+  flows[kCapacity - 1].kind = FlowKind::kFree;
+  store->Rest();
   EXPECT_FALSE(fs::exists(Folder()));
 }
 
