@@ -58,6 +58,8 @@ struct Context {
   TokenBucket echoes{1000, 1000};
   TokenBucket log_lines{1, 1};
   TokenBucket few_l4ports{1, 1};  // of these events
+  KernelShare kernel_share;
+  KernelTalks kernel_talks;
   // By DeviceId; only those in `pending` hold frames.
   std::array<TxBatch, kMaxDevices>* tx = nullptr;
   std::array<DeviceId, kMaxDevices> pending;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "dataplane/net/headers.h"
 #include "dataplane/net/plain_packet.h"
@@ -149,7 +150,19 @@ void FromUplink(const Device& device, const uint8_t* frame, Meta& meta) {
          kUplinkSide, meta);
 }
 
-void FromKernel(const Snapshot& snapshot, const uint8_t* frame, Meta& meta) {
+// What the kernel says in an open TCP connection (tx.cc asks for it).
+void NoteTalk(const uint8_t* frame, const PacketView& view, Context& context) {
+  constexpr uint8_t kBeginOrEnd = kTcpSyn | kTcpRst;
+  const bool is_talk = view.kind == FrameKind::kIp &&
+                       view.protocol == kProtoTcp && view.HasL4() &&
+                       (view.l4_flags & (kBeginOrEnd | kTcpAck)) == kTcpAck;
+  if (!is_talk) return;
+  const FlowKey key = KernelTalk(frame, view, true);
+  context.kernel_talks.Note(context.flows->HashOf(key), context.now);
+}
+
+void FromKernel(const Snapshot& snapshot, const uint8_t* frame,
+                Context& context, Meta& meta) {
   const PacketView& view = meta.view;
   meta.action = Action::kFromKernel;
   meta.out = snapshot.devices[meta.in].peer;
@@ -163,6 +176,7 @@ void FromKernel(const Snapshot& snapshot, const uint8_t* frame, Meta& meta) {
                           IsOfQueueKernel(snapshot, SourceOf(frame, view),
                                           DestinationOf(frame, view));
   if (!from_queue) {
+    NoteTalk(frame, view, context);
     // Whether its source may leave, the egress guard says. Beside an interface
     // that the kernel has itself, the TAP is the queue `kernel` and no more:
     // what the kernel says about that link (ND, MLD) ends here.
@@ -284,7 +298,7 @@ void ParseOne(const Snapshot& snapshot, Context& context, rte_mbuf*& mbuf,
   } else if (device.side == Side::kUplink) {
     FromUplink(device, frame, meta);
   } else if (device.side == Side::kKernel) {
-    FromKernel(snapshot, frame, meta);
+    FromKernel(snapshot, frame, context, meta);
   } else {
     FromQueue(device, context, mbuf, meta);
   }
@@ -295,6 +309,22 @@ void ParseOne(const Snapshot& snapshot, Context& context, rte_mbuf*& mbuf,
 constexpr uint16_t kGroup = 8;
 
 }  // namespace
+
+FlowKey KernelTalk(const uint8_t* frame, const PacketView& view,
+                   bool from_kernel) {
+  FlowKey key;
+  key.local = SourceOf(frame, view);
+  key.remote = DestinationOf(frame, view);
+  key.local_l4port = view.source_l4port;
+  key.remote_l4port = view.destination_l4port;
+  if (!from_kernel) {
+    std::swap(key.local, key.remote);
+    std::swap(key.local_l4port, key.remote_l4port);
+  }
+  key.protocol = view.protocol;
+  key.side = kKernelQueue;
+  return key;
+}
 
 Verdict CheckAddressesOfQueue(const IpAddress& source,
                               const IpAddress& destination) {

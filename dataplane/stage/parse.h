@@ -14,6 +14,10 @@ namespace godwit {
 Verdict CheckAddressesOfQueue(const IpAddress& source,
                               const IpAddress& destination);
 
+// The TCP connection of the kernel's that a frame, from it or to it, is of.
+FlowKey KernelTalk(const uint8_t* frame, const PacketView& view,
+                   bool from_kernel);
+
 void Parse(const Snapshot& snapshot, Context& context, Burst& burst);
 
 }  // namespace godwit

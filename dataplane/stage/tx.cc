@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "dataplane/stage/tx.h"
 
+#include <rte_cycles.h>
 #include <rte_ethdev.h>
 
+#include "dataplane/net/headers.h"
+#include "dataplane/net/packet_view.h"
 #include "dataplane/stage/egress_guard.h"
+#include "dataplane/stage/parse.h"
 
 namespace godwit {
 namespace {
@@ -24,10 +28,63 @@ Verdict FullVerdict(const Device& device) {
 // takes nothing this often is full (MBF-05).
 constexpr int kTxTries = 4;
 
+KernelClass ClassOf(const uint8_t* frame, size_t readable, size_t size,
+                    const Context& context) {
+  PacketView view;
+  if (ParseFrame(frame, readable, size, view) != ParseError::kNone) {
+    return KernelClass::kOther;
+  }
+  if (view.kind != FrameKind::kIp) return KernelClass::kLink;
+  constexpr uint8_t kNeverForwarded = 255;
+  const uint8_t* ip = frame + view.l3_offset;
+  const uint8_t ttl = ip[view.is_v4 ? offsetof(Ipv4Header, ttl)
+                                    : offsetof(Ipv6Header, hop_limit)];
+  const FlowKey key = KernelTalk(frame, view, false);
+  if (ttl == kNeverForwarded || key.local.IsMulticast() ||
+      key.remote.IsLinkLocal()) {
+    return KernelClass::kLink;
+  }
+  if (view.protocol != kProtoTcp || !view.HasL4()) return KernelClass::kOther;
+  return context.kernel_talks.Knows(context.flows->HashOf(key), context.now)
+             ? KernelClass::kTalk
+             : KernelClass::kTcp;
+}
+
+// Drops of what is only passed on to the kernel as much as there is no time
+// for. What its own services are sent goes as it is.
+void HoldBack(DeviceId id, TxBatch& batch, Context& context) {
+  uint16_t kept = 0;
+  for (uint16_t i = 0; i < batch.count; ++i) {
+    rte_mbuf* mbuf = batch.mbuf[i];
+    if (batch.verdict[i] == Verdict::kPunted) {
+      const KernelClass kind =
+          ClassOf(FrameOf(mbuf), rte_pktmbuf_data_len(mbuf),
+                  rte_pktmbuf_pkt_len(mbuf), context);
+      if (!context.kernel_share.May(kind)) {
+        rte_pktmbuf_free(mbuf);
+        continue;
+      }
+    }
+    batch.mbuf[kept] = mbuf;
+    batch.verdict[kept++] = batch.verdict[i];
+  }
+  const auto dropped = static_cast<uint16_t>(batch.count - kept);
+  batch.count = kept;
+  if (dropped == 0) return;
+  context.counters->Count(Verdict::kDropKernelQueue, dropped);
+  context.counters->counts.devices[id].dropped += dropped;
+}
+
 void Send(const Snapshot& snapshot, DeviceId id, Context& context) {
   TxBatch& batch = (*context.tx)[id];
   const Device& device = snapshot.devices[id];
   const DeviceLane lane = device.tx[context.worker];
+  const bool held_back =
+      device.side == Side::kKernel && context.kernel_share.IsLimited();
+  if (held_back) [[unlikely]] {
+    context.kernel_share.Begin(rte_rdtsc());
+    HoldBack(id, batch, context);
+  }
   uint64_t bytes = 0;  // added up now: a driver frees what it takes
   for (uint16_t i = 0; i < batch.count; ++i) bytes += batch.mbuf[i]->pkt_len;
   uint16_t sent = 0;
@@ -36,6 +93,7 @@ void Send(const Snapshot& snapshot, DeviceId id, Context& context) {
         sent + rte_eth_tx_burst(lane.eth_port, lane.index, &batch.mbuf[sent],
                                 static_cast<uint16_t>(batch.count - sent)));
   }
+  if (held_back) context.kernel_share.End(batch.count, rte_rdtsc());
   Counters& counters = *context.counters;
   // By runs: one counter moved for each packet is one wait for each.
   for (uint16_t i = 0; i < sent;) {

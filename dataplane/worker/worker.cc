@@ -57,6 +57,7 @@ Worker::Worker(const Options& options)
   context_.pool = options.pool;
   context_.queue_use = options.queue_use;
   context_.tx = tx_.get();
+  context_.kernel_share = KernelShare(rte_get_tsc_hz());
   context_.fragments.SetStride(options.index, options.ownership->workers());
 }
 
@@ -86,20 +87,25 @@ uint32_t Worker::Turn() {
   context_.now = options_.clock->Now();
   Adopt(snapshot);
   uint32_t taken = 0;
+  bool is_behind = false;
   for (DeviceId id = 1; id < snapshot.devices.size(); ++id) {
     const Device& device = snapshot.devices[id];
     if (device.rx.empty()) continue;
     for (const DeviceLane lane : device.rx[options_.index]) {
       Rx(id, lane, context_, burst_);
       taken += burst_.count;
+      is_behind |= burst_.count == Burst::kMax && device.side != Side::kKernel;
       Process(snapshot);
     }
   }
   for (unsigned from = 0; from < snapshot.workers; ++from) {
     if (from == options_.index) continue;
-    taken += RxHandedOver(snapshot, from, context_, burst_);
+    const uint16_t count = RxHandedOver(snapshot, from, context_, burst_);
+    taken += count;
+    is_behind |= count == Burst::kMax;
     Process(snapshot);
   }
+  context_.kernel_share.EndTurn(is_behind);
   Housekeep(snapshot);
   options_.counters->CopyIfAsked(Holding(context_));
   options_.publisher->Quiescent(options_.index);  // nothing is held past here

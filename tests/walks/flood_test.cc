@@ -3,6 +3,7 @@
 // mappings are never evicted, what is held and what is answered is bounded
 // (conformance tables, ADV-33, 49 to 57). `World()` and walk.h hold the books
 // after every burst: packets, buffers, sources.
+#include <algorithm>
 #include <cstdlib>
 #include <random>
 
@@ -192,6 +193,69 @@ TEST_P(FloodWalk, Adv51AScanOfTheUnicastAddressFindsNothing) {
   }
   EXPECT_EQ(walk.counters()["generated"], 0u);
   ExpectNobodyNoticed(walk);
+}
+
+// A worker that can't send it all: who floods the kernel takes nothing from
+// those who talk with it or from the link; with datagrams, nothing from who
+// opens a connection.
+TEST_P(FloodWalk, Adv51AFloodOfTheKernelLeavesBgpAndSshTheirs) {
+  const auto bgp = Tcp(at.At(at.router, 5000), at.At(at.unicast, 179))
+                       .Flags("A")
+                       .PayloadSize(19)
+                       .Frame();
+  const auto bfd =
+      Udp(at.At(at.router, 5000), at.At(at.unicast, 3784)).Ttl(255).Frame();
+  const auto ssh =
+      Tcp(at.At(at.client, 5000), at.At(at.unicast, 22)).Flags("S").Frame();
+  for (const bool udp : {true, false}) {
+    Walk walk(World(), {.max_flows = kTable});
+    EXPECT_THAT(
+        walk.Send(
+            "gw0",
+            Tcp(at.At(at.unicast, 179), at.At(at.router, 5000)).Flags("A")),
+        testing::SizeIs(1));
+    const std::vector<Bytes> wanted =
+        udp ? std::vector{bgp, bfd, ssh} : std::vector{bgp, bfd};
+    std::vector<Bytes> frames;
+    size_t sent = 0;
+    for (size_t i = 0; i < kBurst; ++i) {
+      const std::string from = at.At(Stranger(), AnyL4Port());
+      if (i % 10 == 5) {
+        frames.push_back(wanted[sent++ % wanted.size()]);
+      } else if (udp) {
+        frames.push_back(Udp(from, at.At(at.unicast, 9)).Frame());
+      } else {
+        frames.push_back(Tcp(from, at.At(at.unicast, 22)).Flags("S").Frame());
+      }
+    }
+    size_t got = 0;
+    size_t flood = 0;
+    for (const Arrival& out : walk.SendAll("wan0", frames)) {
+      ASSERT_EQ(out.device, "gw0");
+      const bool is_wanted =
+          std::any_of(wanted.begin(), wanted.end(), [&out](const Bytes& one) {
+            // The link's addresses are the TAP's.
+            return std::equal(out.frame.begin() + 14, out.frame.end(),
+                              one.begin() + 14, one.end());
+          });
+      ++(is_wanted ? got : flood);
+    }
+    EXPECT_EQ(got, sent);
+    EXPECT_LT(flood, kBurst / 3);
+    EXPECT_GT(flood, kBurst / 16);
+    EXPECT_EQ(walk.counters()["kernel_full"], kBurst - got - flood);
+  }
+}
+
+// Nobody is limited where there is time for all.
+TEST_P(FloodWalk, Adv51WhatIsNoFloodReachesTheKernelWhole) {
+  Walk walk(World(), {.max_flows = kTable});
+  for (int i = 0; i < 100; ++i) {
+    const auto few = Many(30, [this] {
+      return Udp(at.At(Stranger(), AnyL4Port()), at.At(at.unicast, 9));
+    });
+    EXPECT_EQ(walk.SendAll("wan0", few).size(), few.size());
+  }
 }
 
 // First fragments whose others never come, and others whose first never comes:
