@@ -5,39 +5,15 @@
 #include <drop.skel.h>
 #include <egress.skel.h>
 #include <steer.skel.h>
-#include <unistd.h>
 
 #include <cerrno>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "bpf/inspect.h"
 #include "bpf/skeleton.h"
 #include "dataplane/net/check.h"
 
 namespace godwit {
-namespace {
-
-// One per-CPU element of u64 fields, summed.
-template <class Counters>
-absl::StatusOr<Counters> SumOverCpus(int map_fd) {
-  const int cpus = libbpf_num_possible_cpus();
-  if (cpus < 0) return absl::ErrnoToStatus(-cpus, "counting the CPUs");
-  std::vector<Counters> each(static_cast<size_t>(cpus));
-  const uint32_t zero = 0;
-  if (bpf_map_lookup_elem(map_fd, &zero, each.data()) != 0) {
-    return absl::ErrnoToStatus(errno, "reading the counters");
-  }
-  Counters sum = {};
-  constexpr size_t kFields = sizeof(Counters) / sizeof(__u64);
-  auto* total = reinterpret_cast<__u64*>(&sum);
-  for (const Counters& one : each) {
-    const auto* part = reinterpret_cast<const __u64*>(&one);
-    for (size_t i = 0; i < kFields; ++i) total[i] += part[i];
-  }
-  return sum;
-}
-
-}  // namespace
 
 SteeringProgram::SteeringProgram() = default;
 
@@ -87,15 +63,13 @@ absl::Status SteeringProgram::Publish(const SteeringTables& tables) {
   return sync_->Publish(tables);
 }
 
-absl::Status SteeringProgram::Attach(const std::string& interface_name,
-                                     const std::string& pin_folder) {
+absl::Status SteeringProgram::Attach(const std::string& interface_name) {
   if (!sync_->published()) {
     return absl::FailedPreconditionError(
         absl::StrCat(interface_name, ": no steering tables published yet"));
   }
-  // XDP first: it has one owner at a time, so a second process is refused
-  // before it has touched the first one's filter.
-  auto xdp = XdpAttachment::Attach(interface_name, steer_fd(), pin_folder);
+  // XDP first: from here on what is ours does not meet the kernel.
+  auto xdp = XdpAttachment::Attach(interface_name, steer_fd());
   if (!xdp.ok()) return xdp.status();
   auto tc = TcAttachment::Attach(interface_name, TcSide::kEgress, egress_fd());
   if (!tc.ok()) return tc.status();
@@ -109,14 +83,14 @@ void SteeringProgram::Detach() {
   tc_.reset();
 }
 
-void SteeringProgram::LeaveAttached() {
-  if (xdp_ != nullptr) xdp_->Leave();
-  if (tc_ != nullptr) tc_->Leave();
-}
-
 XdpMode SteeringProgram::mode() const {
   GODWIT_CHECK(attached());
   return xdp_->mode();
+}
+
+const std::optional<SteerCounters>& SteeringProgram::predecessor() const {
+  GODWIT_CHECK(attached());
+  return xdp_->predecessor();
 }
 
 int SteeringProgram::xsks_map_fd() const {

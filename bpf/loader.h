@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The programs of one `xdp:` uplink: opened, loaded, attached; detached when
-// destroyed. All of it belongs to the control thread, in the network namespace
-// of the interface.
+// destroyed, and left in place when the process dies. All of it belongs to the
+// control thread, in the network namespace of the interface.
 #ifndef GODWIT_BPF_LOADER_H_
 #define GODWIT_BPF_LOADER_H_
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -40,17 +41,14 @@ class SteeringProgram {
   // FailedPrecondition before the first Publish: programs without tables
   // would pass what is ours and stop what is the kernel's.
   // What a crashed run has left is replaced; another's XDP program is refused.
-  // With `pin_folder`, the XDP program outlives a crash: see XdpAttachment.
-  absl::Status Attach(const std::string& interface_name,
-                      const std::string& pin_folder = "");
+  absl::Status Attach(const std::string& interface_name);
   void Detach();
-  // For an upgrade: destruction leaves tc filter and pinned link in place, for
-  // the successor to replace.
-  void LeaveAttached();
 
   bool attached() const { return xdp_ != nullptr; }
   // Precondition: attached.
   XdpMode mode() const;
+  // Precondition: attached. See XdpAttachment.
+  const std::optional<SteerCounters>& predecessor() const;
   uint64_t generation() const { return sync_->generation(); }
 
   // Of the XSKMAP, key: receive queue. libxdp fills it by itself; for sockets

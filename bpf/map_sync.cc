@@ -2,7 +2,6 @@
 #include "bpf/map_sync.h"
 
 #include <bpf/bpf.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -11,24 +10,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "bpf/inspect.h"
 #include "bpf/map_layout.h"
 
 namespace godwit {
 namespace {
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int fd() const { return fd_; }
-
- private:
-  const int fd_;
-};
 
 struct AddressRows {
   std::vector<SteerAddress> keys;

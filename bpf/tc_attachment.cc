@@ -9,12 +9,12 @@
 #include <netlink/netlink.h>
 #include <netlink/route/classifier.h>
 #include <netlink/socket.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "bpf/inspect.h"
 #include "bpf/skeleton.h"
 
 namespace godwit {
@@ -79,17 +79,6 @@ void DestroyClsactIfEmpty(int ifindex) {
 uint32_t ProgramAt(const bpf_tc_hook& hook) {
   bpf_tc_opts options = OurFilter();
   return bpf_tc_query(&hook, &options) == 0 ? options.prog_id : 0;
-}
-
-// "": there is none, or not any more.
-std::string ProgramName(uint32_t id) {
-  const int fd = id == 0 ? -1 : bpf_prog_get_fd_by_id(id);
-  if (fd < 0) return "";
-  bpf_prog_info info = {};
-  uint32_t size = sizeof(info);
-  const int error = bpf_obj_get_info_by_fd(fd, &info, &size);
-  close(fd);
-  return error == 0 ? info.name : "";
 }
 
 bool IsOurs(const std::string& program) {
@@ -160,7 +149,6 @@ absl::StatusOr<std::unique_ptr<TcAttachment>> TcAttachment::Attach(
 
 TcAttachment::~TcAttachment() {
   Live().erase(program_id_);
-  if (leave_) return;
   const bpf_tc_hook hook = HookOf(ifindex_, PointOf(side_));
   if (program_id_ != 0 && ProgramAt(hook) == program_id_) {
     const bpf_tc_opts options = OurFilter();

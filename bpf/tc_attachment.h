@@ -34,15 +34,11 @@ class TcAttachment {
   TcAttachment(const TcAttachment&) = delete;
   TcAttachment& operator=(const TcAttachment&) = delete;
 
-  // The filter stays when this is destroyed.
-  void Leave() { leave_ = true; }
-
  private:
   TcAttachment(int ifindex, TcSide side) : ifindex_(ifindex), side_(side) {}
   const int ifindex_;
   const TcSide side_;
   uint32_t program_id_ = 0;
-  bool leave_ = false;
 };
 
 }  // namespace godwit

@@ -3,26 +3,30 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <fcntl.h>
 #include <linux/if_link.h>
 #include <net/if.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <set>
 #include <string_view>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
-#include "bpf/link_pin.h"
+#include "bpf/skeleton.h"
 
 namespace godwit {
 namespace {
 
 // Ours, and libxdp's own, which a crashed AF_XDP program leaves behind.
 constexpr std::string_view kProgramName = "xsk_def_prog";
-// The kernel frees the link of an owner that died some time after the owner.
+// Only ours has tables.
+constexpr std::string_view kTables = "steer_config";
+constexpr std::string_view kCounters = "steer_counters";
+// The kernel frees a bpf_link, which earlier versions had, some time after its
+// owner's death.
 constexpr auto kBusyFor = std::chrono::seconds(1);
 constexpr auto kBusyStep = std::chrono::milliseconds(10);
 
@@ -42,140 +46,155 @@ AttachedProgram QueryXdp(int ifindex) {
           XdpMode::kNative};
 }
 
-std::string ProgramName(int program_fd) {
-  bpf_prog_info info = {};
-  uint32_t size = sizeof(info);
-  if (bpf_obj_get_info_by_fd(program_fd, &info, &size) != 0) return "";
-  return info.name;
-}
-
 uint32_t FlagsOf(XdpMode mode) {
   return mode == XdpMode::kNative ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
 }
 
-// What has no link is removed if it is ours; what has one goes with its owner.
-absl::Status RemoveLeftover(const std::string& interface_name, int ifindex) {
-  const AttachedProgram attached = QueryXdp(ifindex);
-  if (attached.id == 0) return absl::OkStatus();
-  const int program_fd = bpf_prog_get_fd_by_id(attached.id);
-  if (program_fd < 0) return absl::OkStatus();  // just gone
-  const std::string name = ProgramName(program_fd);
-  absl::Status status;
-  if (name != kProgramName) {
-    status = absl::FailedPreconditionError(absl::StrCat(
-        interface_name, ": has the XDP program \"", name, "\" (id ",
-        attached.id, "), which is not ours; remove it with `ip link set dev ",
-        interface_name, " xdp off`"));
-  } else {
-    bpf_xdp_attach_opts options = {};
-    options.sz = sizeof(options);
-    options.old_prog_fd = program_fd;
-    bpf_xdp_detach(ifindex, FlagsOf(attached.mode) | XDP_FLAGS_REPLACE,
-                   &options);
-  }
-  close(program_fd);
-  return status;
+bool IsSteering(const Descriptor& program) {
+  return ProgramName(program) == kProgramName &&
+         MapOf(program, kTables).fd() >= 0;
 }
 
-// A link's descriptor, or -errno.
-int CreateLink(int ifindex, int program_fd, XdpMode mode) {
-  bpf_link_create_opts options = {};
+// 0 or -errno, as all of these: where there is none.
+int AttachFirst(int ifindex, int program_fd, XdpMode mode) {
+  return bpf_xdp_attach(ifindex, program_fd,
+                        FlagsOf(mode) | XDP_FLAGS_UPDATE_IF_NOEXIST, nullptr);
+}
+
+// `program_fd` in the place of `old`, -1 to remove it; refused by the kernel
+// if `old` is not there any more.
+int Exchange(int ifindex, int program_fd, XdpMode mode, const Descriptor& old) {
+  bpf_xdp_attach_opts options = {};
   options.sz = sizeof(options);
-  options.flags = FlagsOf(mode);
-  const auto deadline = std::chrono::steady_clock::now() + kBusyFor;
-  for (;;) {
-    const int fd = bpf_link_create(program_fd, ifindex, BPF_XDP, &options);
-    // Busy: a link in the same mode; exists: one in the other.
-    if (fd >= 0 || (errno != EBUSY && errno != EEXIST)) {
-      return fd >= 0 ? fd : -errno;
-    }
-    if (std::chrono::steady_clock::now() > deadline) return -EBUSY;
-    std::this_thread::sleep_for(kBusyStep);
-  }
+  options.old_prog_fd = old.fd();
+  return bpf_xdp_attach(ifindex, program_fd, FlagsOf(mode) | XDP_FLAGS_REPLACE,
+                        &options);
 }
 
-struct Link {
-  int fd;
-  XdpMode mode;
-};
+absl::Status NotOurs(const std::string& interface_name,
+                     const std::string& program, uint32_t id) {
+  return absl::FailedPreconditionError(absl::StrCat(
+      interface_name, ": has the XDP program \"", program, "\" (id ", id,
+      "), which is not ours; remove it with `ip link set dev ", interface_name,
+      " xdp off`"));
+}
 
-absl::StatusOr<Link> CreateLinkInAnyMode(const std::string& interface_name,
-                                         int ifindex, int program_fd) {
-  const int native = CreateLink(ifindex, program_fd, XdpMode::kNative);
-  if (native >= 0) return Link{native, XdpMode::kNative};
-  if (native == -EBUSY) {
+// Somebody else was quicker, or a link has not gone yet.
+bool IsBusy(int error) { return error == -EBUSY || error == -EEXIST; }
+
+absl::Status Failed(const std::string& interface_name, int native,
+                    int generic) {
+  if (IsBusy(native)) {
     return absl::UnavailableError(absl::StrCat(
         interface_name, ": another process holds its XDP program; is a godwitd",
         " running on it?"));
   }
-  const int generic = CreateLink(ifindex, program_fd, XdpMode::kGeneric);
-  if (generic >= 0) return Link{generic, XdpMode::kGeneric};
   return absl::ErrnoToStatus(
       -generic, absl::StrCat(interface_name, ": attaching XDP, native: ",
                              std::strerror(-native), "; generic"));
 }
 
-// The link that a predecessor has pinned, now with our program; fd -1: none
-// that could be used.
-Link TakeOver(const std::string& pin_path, int ifindex, int program_fd) {
-  const int fd = OpenPinnedLink(pin_path);
-  if (fd < 0) return {-1, XdpMode::kNative};
-  bpf_link_info info = {};
-  uint32_t size = sizeof(info);
-  // An interface that is gone has taken its attachment along, not the link.
-  if (bpf_obj_get_info_by_fd(fd, &info, &size) == 0 &&
-      info.type == BPF_LINK_TYPE_XDP &&
-      info.xdp.ifindex == static_cast<uint32_t>(ifindex) &&
-      bpf_link_update(fd, program_fd, nullptr) == 0) {
-    return {fd, QueryXdp(ifindex).mode};
-  }
-  close(fd);
-  RemovePin(pin_path);
-  return {-1, XdpMode::kNative};
+// Programs that this process has attached. Written by: the control thread.
+std::set<uint32_t>& Live() {
+  static std::set<uint32_t> programs;
+  return programs;
 }
 
-// Pins have no dots, interfaces no colons in their names. "": no pin.
-std::string PinPath(const std::string& pin_folder, std::string name) {
-  if (pin_folder.empty()) return "";
-  std::replace(name.begin(), name.end(), '.', ':');
-  return absl::StrCat(pin_folder, "/", name);
+uint32_t IdOf(const Descriptor& program) {
+  bpf_prog_info info = {};
+  uint32_t size = sizeof(info);
+  return bpf_obj_get_info_by_fd(program.fd(), &info, &size) == 0 ? info.id : 0;
+}
+
+// One try. `error` is what native said, and `generic` what generic said then.
+struct Try {
+  int error = 0;
+  int generic = 0;
+  XdpMode mode = XdpMode::kNative;
+  std::optional<SteerCounters> predecessor;
+};
+
+Try AttachWhereNoneIs(int ifindex, int program_fd) {
+  Try result;
+  result.error = AttachFirst(ifindex, program_fd, XdpMode::kNative);
+  if (result.error == 0 || IsBusy(result.error)) return result;
+  result.mode = XdpMode::kGeneric;
+  result.generic = AttachFirst(ifindex, program_fd, XdpMode::kGeneric);
+  if (result.generic == 0 || IsBusy(result.generic)) {
+    result.error = result.generic;
+  }
+  return result;
+}
+
+Try AttachInPlaceOf(const Descriptor& old, XdpMode mode, int ifindex,
+                    int program_fd) {
+  Try result;
+  result.mode = mode;
+  if (!IsSteering(old)) {
+    // It keeps nothing from the kernel, and native may be possible now.
+    const int removed = Exchange(ifindex, -1, mode, old);
+    result.error = removed == 0 ? -EEXIST : removed;
+    return result;
+  }
+  result.error = result.generic = Exchange(ifindex, program_fd, mode, old);
+  const auto counted = SumOverCpus<SteerCounters>(MapOf(old, kCounters).fd());
+  if (counted.ok()) result.predecessor = *counted;
+  return result;
 }
 
 }  // namespace
 
+XdpAttachment::XdpAttachment(int ifindex, XdpMode mode, Descriptor program)
+    : ifindex_(ifindex), mode_(mode), program_(std::move(program)) {
+  Live().insert(IdOf(program_));
+}
+
 absl::StatusOr<std::unique_ptr<XdpAttachment>> XdpAttachment::Attach(
-    const std::string& interface_name, int program_fd,
-    const std::string& pin_folder) {
+    const std::string& interface_name, int program_fd) {
   const auto ifindex = static_cast<int>(if_nametoindex(interface_name.c_str()));
   if (ifindex == 0) {
     return absl::NotFoundError(
         absl::StrCat("no interface \"", interface_name, "\" here"));
   }
-  const std::string pin_path = PinPath(pin_folder, interface_name);
-  if (!pin_path.empty()) {
-    const Link taken = TakeOver(pin_path, ifindex, program_fd);
-    if (taken.fd >= 0) {
-      return std::unique_ptr<XdpAttachment>(
-          new XdpAttachment(taken.fd, taken.mode, pin_path));
+  Descriptor program(fcntl(program_fd, F_DUPFD_CLOEXEC, 0));
+  if (program.fd() < 0) return absl::ErrnoToStatus(errno, interface_name);
+  const auto deadline = std::chrono::steady_clock::now() + kBusyFor;
+  for (;;) {
+    const AttachedProgram there = QueryXdp(ifindex);
+    const Descriptor old(there.id == 0 ? -1 : bpf_prog_get_fd_by_id(there.id));
+    const std::string name = ProgramName(old);
+    if (!name.empty() && name != kProgramName) {
+      return NotOurs(interface_name, name, there.id);
     }
+    const Try tried =
+        old.fd() < 0 ? AttachWhereNoneIs(ifindex, program.fd())
+                     : AttachInPlaceOf(old, there.mode, ifindex, program.fd());
+    if (tried.error == 0) {
+      std::unique_ptr<XdpAttachment> attachment(
+          new XdpAttachment(ifindex, tried.mode, std::move(program)));
+      attachment->predecessor_ = tried.predecessor;
+      return attachment;
+    }
+    if (!IsBusy(tried.error) || std::chrono::steady_clock::now() > deadline) {
+      return Failed(interface_name, tried.error, tried.generic);
+    }
+    std::this_thread::sleep_for(kBusyStep);
   }
-  absl::Status status = RemoveLeftover(interface_name, ifindex);
-  if (!status.ok()) return status;
-  const absl::StatusOr<Link> link =
-      CreateLinkInAnyMode(interface_name, ifindex, program_fd);
-  if (!link.ok()) return link.status();
-  std::unique_ptr<XdpAttachment> attachment(
-      new XdpAttachment(link->fd, link->mode, pin_path));
-  if (!pin_path.empty()) {
-    status = PinLink(link->fd, pin_path);
-    if (!status.ok()) return status;
-  }
-  return attachment;
+}
+
+std::unique_ptr<XdpAttachment> XdpAttachment::FindLeftover(int ifindex) {
+  SilenceLibbpf();
+  const AttachedProgram there = QueryXdp(ifindex);
+  if (there.id == 0 || Live().contains(there.id)) return nullptr;
+  Descriptor program(bpf_prog_get_fd_by_id(there.id));
+  if (program.fd() < 0 || !IsSteering(program)) return nullptr;
+  return std::unique_ptr<XdpAttachment>(
+      new XdpAttachment(ifindex, there.mode, std::move(program)));
 }
 
 XdpAttachment::~XdpAttachment() {
-  if (!pin_path_.empty() && !leave_) RemovePin(pin_path_);
-  close(link_fd_);
+  Live().erase(IdOf(program_));
+  if (!leave_) Exchange(ifindex_, -1, mode_, program_);
 }
 
 }  // namespace godwit

@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// An XDP program on one interface, held by a bpf_link.
+// Our XDP program on one interface. It is the interface's, by netlink, not this
+// process's: a process that dies leaves it, and nothing that is ours reaches
+// the kernel until a successor has put its own in its place.
 #ifndef GODWIT_BPF_XDP_ATTACHMENT_H_
 #define GODWIT_BPF_XDP_ATTACHMENT_H_
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "bpf/inspect.h"
+#include "bpf/map_layout.h"
 
 namespace godwit {
 
@@ -16,30 +22,35 @@ enum class XdpMode : uint8_t { kNative, kGeneric };
 
 class XdpAttachment {
  public:
-  // Native, else generic. The link goes when its owner dies, cleanly or not,
-  // unless it is pinned: with `pin_folder` (on a bpffs; one is mounted there if
-  // it is not) a crash leaves the program in place. It then drops what is ours,
-  // and the next Attach with the same folder takes the link over and exchanges
-  // the program in one step. "": no pin.
-  // An XDP program that a crashed run left without a link is replaced; anybody
-  // else's is refused, and so is a second live owner.
+  // Native, else generic. The program of a dead process is exchanged in one
+  // step, in the mode that it has; the one that a dead process's libxdp has
+  // attached is removed before; anybody else's is refused. That no live process
+  // has the interface is for the caller to know.
   static absl::StatusOr<std::unique_ptr<XdpAttachment>> Attach(
-      const std::string& interface_name, int program_fd,
-      const std::string& pin_folder);
+      const std::string& interface_name, int program_fd);
+  // The program that a process which is gone has left there, if there is one;
+  // never this process's own.
+  static std::unique_ptr<XdpAttachment> FindLeftover(int ifindex);
+  // Removes the program, if it is still this one.
   ~XdpAttachment();
   XdpAttachment(const XdpAttachment&) = delete;
   XdpAttachment& operator=(const XdpAttachment&) = delete;
 
   XdpMode mode() const { return mode_; }
-  // The pin stays when this is destroyed; without a pin nothing does.
+  // What the program of the one before had counted when it was exchanged.
+  const std::optional<SteerCounters>& predecessor() const {
+    return predecessor_;
+  }
+  // The program stays when this is destroyed.
   void Leave() { leave_ = true; }
 
  private:
-  XdpAttachment(int link_fd, XdpMode mode, std::string pin_path)
-      : link_fd_(link_fd), mode_(mode), pin_path_(std::move(pin_path)) {}
-  const int link_fd_;
+  XdpAttachment(int ifindex, XdpMode mode, Descriptor program);
+
+  const int ifindex_;
   const XdpMode mode_;
-  const std::string pin_path_;
+  const Descriptor program_;
+  std::optional<SteerCounters> predecessor_;
   bool leave_ = false;
 };
 

@@ -70,8 +70,8 @@ std::vector<std::string> Announcer::Decide(const AnnounceSettings& settings,
   }
   lives_ = lives;
   announced_ = std::move(announced);
-  wanted_ = {settings.table, settings.metric, settings.hold, announced_,
-             std::move(kept)};
+  wanted_ = {settings.table, settings.metric, settings.hold,
+             announced_,     std::move(kept), settings.steered};
   std::vector<std::string> lines;
   for (const auto& [what, addresses] : changes) {
     lines.push_back(LineOf(what, addresses));

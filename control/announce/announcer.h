@@ -31,6 +31,7 @@ struct AnnounceSettings {
   uint32_t metric = 0;
   std::chrono::milliseconds hold{0};
   std::chrono::milliseconds damping{0};  // half-life; 0: none
+  std::set<std::string> steered{};       // of Announcement
 };
 
 class Announcer {

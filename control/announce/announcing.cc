@@ -8,6 +8,7 @@
 #include "control/announce/table_claim.h"
 #include "control/api/field_text.h"
 #include "control/intent/defaults.h"
+#include "dataplane/device/device_spec.h"
 
 namespace godwit {
 namespace {
@@ -25,9 +26,18 @@ std::chrono::milliseconds MillisecondsOf(
   return std::chrono::milliseconds(Milliseconds(duration));
 }
 
-AnnounceSettings SettingsOf(const api::Announce& announce) {
-  return {announce.table(), announce.metric(), MillisecondsOf(announce.hold()),
-          MillisecondsOf(announce.damping())};
+AnnounceSettings SettingsOf(const api::Config& full) {
+  const api::Announce& announce = full.announce();
+  AnnounceSettings settings{announce.table(), announce.metric(),
+                            MillisecondsOf(announce.hold()),
+                            MillisecondsOf(announce.damping())};
+  for (const api::Uplink& uplink : full.uplinks()) {
+    const auto spec = ParseDeviceSpec(uplink.device()).spec;
+    if (spec && spec->kind == DeviceSpec::Kind::kXdp) {
+      settings.steered.insert(spec->target);
+    }
+  }
+  return settings;
 }
 
 }  // namespace
@@ -81,7 +91,7 @@ void Announcing::Decide(const api::Config& full, const QueueLives& queues,
     }
   }
   for (const std::string& line :
-       announcer_->Decide(SettingsOf(full.announce()), lives, now)) {
+       announcer_->Decide(SettingsOf(full), lives, now)) {
     log_(line);
   }
   if (is_on) {

@@ -26,7 +26,8 @@ constexpr size_t kMaxMessage = 1 << 16;
 
 class Owner {
  public:
-  Owner(int fd, RouteTable routes) : fd_(fd), routes_(std::move(routes)) {}
+  Owner(int fd, RouteTable routes, const Withdrawn& withdrawn)
+      : fd_(fd), routes_(std::move(routes)), withdrawn_(withdrawn) {}
 
   int Run() {
     for (;;) {
@@ -41,7 +42,7 @@ class Owner {
           AnswerClaim(listener_, fd_ >= 0)) {
         return 0;
       }
-      if (fd_ < 0 && Clock::now() >= next_) return Clear().ok() ? 0 : 1;
+      if (fd_ < 0 && Clock::now() >= next_) return GiveUp();
       if (fd_ >= 0 && is_ours_ && Clock::now() >= next_) Look();
     }
   }
@@ -128,6 +129,13 @@ class Owner {
     return routes_.Set(now_.table, {}).status();
   }
 
+  // No successor has come.
+  int GiveUp() {
+    if (!Clear().ok()) return 1;
+    withdrawn_(now_.steered);
+    return 0;
+  }
+
   // An operator's `ip route flush` took them, or something else did.
   void Look() {
     next_ = Clock::now() + kLookPeriod;
@@ -147,6 +155,7 @@ class Owner {
 
   int fd_;  // -1: the daemon has gone
   RouteTable routes_;
+  const Withdrawn& withdrawn_;
   OwnedFd listener_{-1};
   bool is_ours_ = false;  // the table of now_
   bool ended_well_ = true;
@@ -157,11 +166,11 @@ class Owner {
 
 }  // namespace
 
-int OwnRoutes(int fd) {
+int OwnRoutes(int fd, const Withdrawn& withdrawn) {
   IsolateChild("godwit-routes");
   auto routes = RouteTable::Open();
   if (!routes.ok()) return 1;
-  return Owner(fd, *std::move(routes)).Run();
+  return Owner(fd, *std::move(routes), withdrawn).Run();
 }
 
 absl::StatusOr<size_t> WithdrawStale(uint32_t table) {

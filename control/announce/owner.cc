@@ -24,6 +24,7 @@ constexpr auto kBetweenTries = std::chrono::seconds(1);
 constexpr size_t kAddressesAPiece = 500;
 constexpr char kWanted = '+';
 constexpr char kKept = '=';
+constexpr char kSteered = '#';
 
 int MillisecondsUntil(std::chrono::steady_clock::time_point deadline) {
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(
@@ -42,6 +43,9 @@ std::vector<std::string> Encode(const Announcement& announcement) {
   for (const IpAddress& address : announcement.kept) {
     lines.push_back(
         absl::StrCat("\n", std::string(1, kKept), address.ToString()));
+  }
+  for (const std::string& interface : announcement.steered) {
+    lines.push_back(absl::StrCat("\n", std::string(1, kSteered), interface));
   }
   const size_t count = std::max<size_t>(
       (lines.size() + kAddressesAPiece - 1) / kAddressesAPiece, 1);
@@ -78,9 +82,13 @@ std::optional<bool> DecodeInto(absl::string_view piece, Announcement& into) {
   for (size_t i = 1; i < lines.size(); ++i) {
     if (lines[i].empty()) return std::nullopt;
     const absl::string_view text = lines[i].substr(1);
+    const char kind = lines[i][0];
+    if (kind == kSteered) {
+      into.steered.emplace(text);
+      continue;
+    }
     const auto address =
         IpAddress::Parse(std::string_view(text.data(), text.size()));
-    const char kind = lines[i][0];
     if (!address || (kind != kWanted && kind != kKept)) return std::nullopt;
     (kind == kWanted ? into.addresses : into.kept).insert(*address);
   }
@@ -208,7 +216,7 @@ absl::Status RouteOwner::Withdraw(std::chrono::milliseconds patience) {
     const absl::Status begun = Begin(Clock::now());
     if (!begun.ok()) return begun;
   }
-  Write({wanted_->table, wanted_->metric, wanted_->hold, {}, {}});
+  Write({wanted_->table, wanted_->metric, wanted_->hold, {}, {}, {}});
   outgoing_.push_back("end");
   // It closes its end when all routes are gone.
   std::array<char, 1024> message;

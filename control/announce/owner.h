@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <set>
 #include <string>
@@ -32,6 +33,9 @@ struct Announcement {
   std::chrono::milliseconds hold{1000};
   std::set<IpAddress> addresses;
   std::set<IpAddress> kept;  // stay if they are there, are not made
+  // Interfaces from which an XDP program takes what is ours: until the routes
+  // are withdrawn, nobody else is to answer it.
+  std::set<std::string> steered{};
   friend bool operator==(const Announcement&, const Announcement&) = default;
 };
 
@@ -87,8 +91,10 @@ class RouteOwner {
 
 constexpr int kOwnerFd = kChildSocket;
 
-// The process itself. The exit code.
-int OwnRoutes(int fd);
+// The process itself. `withdrawn` is called with what was `steered` when the
+// routes of a daemon that died have gone without a successor. The exit code.
+using Withdrawn = std::function<void(const std::set<std::string>&)>;
+int OwnRoutes(int fd, const Withdrawn& withdrawn);
 
 // Removes what owners have left that were killed together with their daemons,
 // so that nothing is announced before it is forwarded; returns how many. Does

@@ -24,6 +24,7 @@
 #include "control/intent/machine.h"
 #include "control/intent/validate.h"
 #include "control/ownership/interfaces.h"
+#include "control/ownership/leftovers.h"
 #include "control/server/control_thread.h"
 #include "control/server/log.h"
 #include "control/server/metrics.h"
@@ -342,7 +343,7 @@ int Main(int argc, char** argv) {
   app.add_flag("--own-routes", own_routes)->group("");
   CLI11_PARSE(app, argc, argv);
   if (run_checks) return RunChecks(kRunnerFd);
-  if (own_routes) return OwnRoutes(kOwnerFd);
+  if (own_routes) return OwnRoutes(kOwnerFd, RemoveSteering);
   options.argv = argv;
   BeginLife();
   // Blocked here, so that every thread made later leaves them to sigwait.

@@ -118,8 +118,7 @@ absl::Status ControlThread::OpenDevices(const api::Config& next,
     if (!device.ok()) {
       return AtDevice("uplinks", i, uplink.device(), device.status(), source);
     }
-    Log("uplink ", uplink.name(), ": ", uplink.device(), ", ",
-        (*device)->port->driver(), ", ", MacToString((*device)->mac));
+    Log("uplink ", OpeningOf(**device));
     uplinks[uplink.name()] = *std::move(device);
   }
   for (int i = 0; i < next.queues_size(); ++i) {
@@ -135,8 +134,7 @@ absl::Status ControlThread::OpenDevices(const api::Config& next,
       }
       return AtDevice("queues", i, queue.device(), device.status(), source);
     }
-    Log("queue ", queue.name(), ": ", queue.device(), ", ",
-        (*device)->port->driver(), ", ", MacToString((*device)->mac));
+    Log("queue ", OpeningOf(**device));
     queues[queue.name()] = *std::move(device);
   }
   return absl::OkStatus();

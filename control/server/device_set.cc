@@ -76,6 +76,16 @@ absl::StatusOr<std::unique_ptr<EthPort>> OpenTapPort(
 
 }  // namespace
 
+std::string OpeningOf(const OpenDevice& device) {
+  std::string line =
+      absl::StrCat(device.name, ": ", device.text, ", ", device.port->driver(),
+                   ", ", MacToString(device.mac));
+  if (device.steering == nullptr || !device.steering->predecessor())
+    return line;
+  return absl::StrCat(line, "; the XDP program of a dead daemon kept back ",
+                      device.steering->predecessor()->dropped, " frames");
+}
+
 absl::Status PublishSteering(OpenDevice& uplink, SteeringTables tables) {
   const auto tap_ifindex = IfIndex(uplink.tap_name);
   if (!tap_ifindex.ok()) return tap_ifindex.status();

@@ -62,6 +62,9 @@ struct OpenDevice {
   std::unique_ptr<IngressDrop> ingress_drop;
 };
 
+// What the log is to say of one that has just been opened.
+std::string OpeningOf(const OpenDevice& device);
+
 using DeviceMap = std::map<std::string, std::unique_ptr<OpenDevice>>;
 
 // What is of the uplink itself is filled into `tables`.

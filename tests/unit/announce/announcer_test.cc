@@ -15,7 +15,7 @@ using ::testing::IsEmpty;
 
 const IpAddress kOne = *IpAddress::Parse("192.0.2.53");
 const IpAddress kOther = *IpAddress::Parse("2001:db8:53::53");
-constexpr AnnounceSettings kSettings = {7480, 100, seconds(1), seconds(60)};
+const AnnounceSettings kSettings = {7480, 100, seconds(1), seconds(60)};
 const AddressLife kLive = {true, false, ""};
 const AddressLife kDead = {false, false, "queue dns0: no link"};
 const AddressLife kDrained = {false, true, "queue dns0: drained"};

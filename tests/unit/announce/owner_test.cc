@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <thread>
 
@@ -32,14 +33,21 @@ constexpr uint32_t kTable = 7480;
 IpAddress Address(const char* text) { return *IpAddress::Parse(text); }
 
 Announcement Say(std::set<IpAddress> addresses, milliseconds hold) {
-  return {kTable, 50, hold, std::move(addresses), {}};
+  return {kTable, 50, hold, std::move(addresses), {}, {}};
 }
 
 const std::set<IpAddress> kBoth = {Address("192.0.2.53"),
                                    Address("2001:db8:53::53")};
 
+// What this program does as an owner whose routes nobody has taken.
+void RemoveDevices(const std::set<std::string>& names) {
+  for (const std::string& name : names) {
+    if (std::system(("ip link del " + name).c_str()) != 0) _exit(7);
+  }
+}
+
 TEST(AnnouncementTest, TravelsInPieces) {
-  Announcement wanted{0xfffffffe, 7, milliseconds(1500), {}, {}};
+  Announcement wanted{0xfffffffe, 7, milliseconds(1500), {}, {}, {"wan0"}};
   for (uint32_t i = 0; i < 1300; ++i) {
     (i % 3 == 0 ? wanted.kept : wanted.addresses)
         .insert(*IpAddress::Parse("2001:db8::" + std::to_string(i)));
@@ -167,28 +175,36 @@ TEST_F(OwnerTest, SaysWhatTheKernelRefusesAndTriesAgain) {
 }
 
 TEST_F(OwnerTest, WithdrawsAfterHoldWhenTheDaemonIsGone) {
+  netns_.Ip("link add steer0 type veth peer name steer1");
   pid_t left = 0;
   {
     RouteOwner owner(command_);
-    owner.Announce(Say(kBoth, milliseconds(1500)));
+    Announcement wanted = Say(kBoth, milliseconds(1500));
+    wanted.steered = {"steer0"};
+    owner.Announce(wanted);
     ASSERT_TRUE(Has(owner, "192.0.2.53", "2001:db8:53::53")) << lines_;
     left = owner.pid();
   }
   const auto gone = Clock::now();
   std::this_thread::sleep_for(milliseconds(500));
   EXPECT_THAT(Table(), HasSubstr("192.0.2.53"));
+  EXPECT_THAT(netns_.Ip("link"), HasSubstr("steer0"));
   int status = -1;
   ASSERT_EQ(waitpid(left, &status, 0), left);
   EXPECT_GE(Clock::now() - gone, milliseconds(1490));
   EXPECT_EQ(status, 0);
   EXPECT_THAT(Table(), IsEmpty());
+  EXPECT_THAT(netns_.Ip("link"), Not(HasSubstr("steer0")));
 }
 
 TEST_F(OwnerTest, ASuccessorTakesTheRoutesAsTheyAre) {
+  netns_.Ip("link add steer0 type veth peer name steer1");
   pid_t left = 0;
   {
     RouteOwner owner(command_);
-    owner.Announce(Say(kBoth, seconds(25)));
+    Announcement wanted = Say(kBoth, seconds(25));
+    wanted.steered = {"steer0"};
+    owner.Announce(wanted);
     ASSERT_TRUE(Has(owner, "192.0.2.53", "2001:db8:53::53")) << lines_;
     left = owner.pid();
   }
@@ -207,6 +223,7 @@ TEST_F(OwnerTest, ASuccessorTakesTheRoutesAsTheyAre) {
     return waitpid(left, &status, WNOHANG) == left;
   }));
   EXPECT_EQ(status, 0);
+  EXPECT_THAT(netns_.Ip("link"), HasSubstr("steer0"));
   ASSERT_TRUE(Has(next, "192.0.2.80", "2001:db8:53::53"));
   EXPECT_THAT(Table(), Not(HasSubstr("2001:db8:53::80")));
   wanted.kept.clear();
@@ -215,6 +232,7 @@ TEST_F(OwnerTest, ASuccessorTakesTheRoutesAsTheyAre) {
   EXPECT_THAT(Table(), Not(HasSubstr("2001:db8")));
   EXPECT_TRUE(next.Withdraw(seconds(20)).ok());
   EXPECT_THAT(Table(), IsEmpty());
+  EXPECT_THAT(netns_.Ip("link"), HasSubstr("steer0"));
 }
 
 TEST_F(OwnerTest, OneThatIsKilledComesBackAndTheRoutesStay) {
@@ -274,7 +292,7 @@ TEST_F(OwnerTest, OneDaemonThatLivesKeepsItsTable) {
 
 int main(int argc, char** argv) {
   if (argc == 2 && std::strcmp(argv[1], "--own-routes") == 0) {
-    return godwit::OwnRoutes(godwit::kOwnerFd);
+    return godwit::OwnRoutes(godwit::kOwnerFd, godwit::RemoveDevices);
   }
   testing::InitGoogleTest(&argc, argv);
   return RUN_ALL_TESTS();

@@ -117,13 +117,13 @@ std::unique_ptr<SteeringProgram> VethTest::Load() {
   return *std::move(program);
 }
 
-void VethTest::AttachAndCrash(const std::string& pin_folder) {
+void VethTest::AttachAndCrash() {
   int ready[2];
   ASSERT_EQ(0, pipe(ready));
   const pid_t child = fork();
   if (child == 0) {
     auto program = Load();
-    const char ok = program->Attach(kUplink, pin_folder).ok() ? 'y' : 'n';
+    const char ok = program->Attach(kUplink).ok() ? 'y' : 'n';
     if (write(ready[1], &ok, 1) == 1) pause();
     _exit(1);
   }

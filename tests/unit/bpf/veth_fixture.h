@@ -56,7 +56,7 @@ class VethTest : public testing::Test {
   static std::unique_ptr<SteeringProgram> Load();
 
   // What is to be attached by a process that then dies by SIGKILL.
-  static void AttachAndCrash(const std::string& pin_folder);
+  static void AttachAndCrash();
 };
 
 // Recognisable payloads, 24 bytes.
