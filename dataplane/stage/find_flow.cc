@@ -144,10 +144,13 @@ bool StillHolds(const Snapshot& snapshot, const Flow& flow) {
     // The same queue while it lives: one that is dead keeps nothing.
     holds = holds && member && queue->reachable;
   } else if (holds) {
-    // Of a flow between two queues the far end is a service's, too.
+    // Of a flow between two queues the far end is a service's, too. What is
+    // lent may be a binding, of which some are such flows: the lender judges.
     const bool loop = flow.to_uplink == kLoopAdjacency;
-    holds = loop ? snapshot.service_table.FindAddress(flow.remote) != nullptr
-                 : queue->originate != Originate::kDeny;
+    if (flow.kind != FlowKind::kLent) {
+      holds = loop ? snapshot.service_table.FindAddress(flow.remote) != nullptr
+                   : queue->originate != Originate::kDeny;
+    }
     if (flow.unicast == kNoUnicast) {
       holds = holds && IsOwnService(snapshot, flow.local, flow.queue);
     } else {

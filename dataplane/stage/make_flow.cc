@@ -157,6 +157,22 @@ bool IsOutsideOfFlow(const Context& context, const Meta& meta) {
   return flows.Find(flows.HashOf(outside), outside, context.now) != nullptr;
 }
 
+bool IsLimited(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
+               Meta& meta) {
+  QueueUse& use = context.queue_use[meta.queue];
+  meta.verdict = CheckLimits(snapshot.queues[meta.queue], use, context.now);
+  if (meta.undecided()) return false;
+  Tell(snapshot, context, mbuf, meta, ErrorKind::kNoResources);
+  return true;
+}
+
+// It may be of a flow that there is: who lends the binding knows.
+bool HasLentBinding(const Snapshot& snapshot, Context& context,
+                    const Meta& meta) {
+  return snapshot.nat->mapping == Mapping::kEndpointIndependent &&
+         context.flows->FindLentBinding(meta.key, context.now) != nullptr;
+}
+
 void Originate(const Snapshot& snapshot, Context& context,
                const Decision& decision, const FlowTable::Draft& draft,
                rte_mbuf* mbuf, Meta& meta) {
@@ -167,14 +183,10 @@ void Originate(const Snapshot& snapshot, Context& context,
     return;
   }
   // Of one that looks for an l4port its owner has asked.
-  if (meta.route != Route::kBorrow && meta.route != Route::kLent) {
-    QueueUse& use = context.queue_use[meta.queue];
-    meta.verdict = CheckLimits(snapshot.queues[meta.queue], use, context.now);
-    if (!meta.undecided()) {
-      Tell(snapshot, context, mbuf, meta, ErrorKind::kNoResources);
-      return;
-    }
-  }
+  const bool begins =
+      meta.route != Route::kBorrow && meta.route != Route::kLent;
+  const bool lent = begins && HasLentBinding(snapshot, context, meta);
+  if (begins && !lent && IsLimited(snapshot, context, mbuf, meta)) return;
   Flow flow = Begin(snapshot, context, meta, FlowKind::kOriginated, meta.queue);
   flow.originator = SenderOf(mbuf);
   flow.source_rule = decision.plan == Plan::kOriginate ? SourceRule::kTranslated
@@ -193,6 +205,7 @@ void Originate(const Snapshot& snapshot, Context& context,
   Made made = flows.MakeOriginated(flow, nat, draft, meta.flow);
   if (made == Made::kLent) {
     if (FollowLent(snapshot, context, mbuf, meta)) return;
+    if (lent && IsLimited(snapshot, context, mbuf, meta)) return;
     made = flows.MakeOriginated(flow, nat, draft, meta.flow);
   }
   if (made != Made::kYes) {

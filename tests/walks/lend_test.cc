@@ -228,6 +228,36 @@ TEST_P(LendWalk, BeginsAnewWhereTheLenderHasEnded) {
   EXPECT_EQ(walk_->counters().at("nat_no_port"), kL4Ports + 1);
 }
 
+// A binding that is lent was made by a flow to a service of this node.
+TEST_P(LendWalk, Cfg05AChangeLeavesLentFlowsToServices) {
+  Start();
+  const auto say = [this](unsigned flow, const char* flags) {
+    EXPECT_THAT(walk_->Send("crawl0",
+                            Tcp(Inside(flow), at.At(at.mail, 25)).Flags(flags)),
+                ElementsAre(ArrivesAt("mail0")))
+        << walk_->ending();
+  };
+  for (unsigned flow = 0; flow < kL4Ports; ++flow) say(flow, "S");
+  walk_->Publish(world_.Change());
+  for (unsigned flow = 0; flow < kL4Ports; ++flow) say(flow, "A");
+  EXPECT_EQ(walk_->mappings(), kL4Ports);
+}
+
+// Each packet of a lent flow asks its owner first, who knows the binding only.
+TEST_P(LendWalk, ALimitThatIsReachedRefusesNoLentFlow) {
+  Start();
+  const auto given = Fill();
+  world_.queue("crawl0").flow_limit = kL4Ports;
+  world_.queue("crawl0").rate_limit = 1;
+  walk_->Publish(world_.Change());
+  for (unsigned flow = 0; flow < kL4Ports; ++flow) {
+    EXPECT_EQ(Leave(Query(flow)), given[flow]);
+  }
+  EXPECT_THAT(walk_->Send("crawl0", Query(kL4Ports)),
+              ElementsAre(ArrivesAt("crawl0")));
+  EXPECT_EQ(walk_->ending(), "delivered limit_flows");
+}
+
 TEST_P(LendWalk, EndsLentFlowsWithTheirAddress) {
   Start();
   Fill();
