@@ -28,7 +28,9 @@ void Watchdog::Look(Clock::time_point now) {
 
 Watchdog::Clock::duration WatchdogLimit() {
   uint64_t usec = 0;
-  if (sd_watchdog_enabled(/*unset_environment=*/1, &usec) <= 0) return {};
+  // An upgrade is another program in this process, and asks again. Programs
+  // that godwit starts are not watched: their process is not the one named.
+  if (sd_watchdog_enabled(/*unset_environment=*/0, &usec) <= 0) return {};
   return std::chrono::microseconds(usec);
 }
 

@@ -3,6 +3,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "control/intent/defaults.h"
 #include "control/ownership/tap_owner.h"
 #include "control/plumb/veth.h"
 #include "dataplane/device/device_spec.h"
@@ -92,8 +93,13 @@ std::vector<InterfaceUse> InterfacesOf(const api::Config& config) {
   const auto add = [&all](const std::vector<InterfaceUse>& uses) {
     all.insert(all.end(), uses.begin(), uses.end());
   };
-  for (int i = 0; i < config.uplinks_size(); ++i) {
-    add(InterfacesOf(config.uplinks(i), i));
+  // The names that a start gives, too; reported where the file has a line.
+  const api::Config full = WithDefaults(config);
+  for (int i = 0; i < full.uplinks_size(); ++i) {
+    add(InterfacesOf(full.uplinks(i), i));
+    if (!config.uplinks(i).has_kernel()) {
+      all.back().path = absl::StrCat("uplinks[", i, "].name");
+    }
   }
   for (int i = 0; i < config.queues_size(); ++i) {
     add(InterfacesOf(config.queues(i), i));
