@@ -17,6 +17,17 @@ inline bool IsAllowed(const Snapshot& snapshot, const IpAddress& source,
          (source.IsLinkLocal() || (source.IsZero() && !source.IsV4()));
 }
 
+// On the link the kernel has addresses that need not be unicast ones: whoever
+// asks for them is answered, from them. Nobody forwards it (RFC 4861 7.1). A
+// service address is never claimed on the link (ANY-25).
+bool IsNeighbourDiscovery(const Snapshot& snapshot, const Ipv6Header& ip,
+                          uint8_t icmp_type) {
+  return ip.next_header == kProtoIcmpv6 && ip.hop_limit == 255 &&
+         icmp_type >= kIcmpv6RouterSolicit && icmp_type <= kIcmpv6Redirect &&
+         snapshot.service_table.FindAddress(IpAddress::FromV6(ip.source)) ==
+             nullptr;
+}
+
 // Inline: GuardEgress asks it of every frame for an uplink.
 inline bool FrameMayLeave(const Snapshot& snapshot, const uint8_t* frame,
                           size_t readable, MayHave sources) {
@@ -33,7 +44,12 @@ inline bool FrameMayLeave(const Snapshot& snapshot, const uint8_t* frame,
   }
   if (type == kEtherTypeIpv6 && readable >= at + sizeof(Ipv6Header)) {
     const auto* ip = reinterpret_cast<const Ipv6Header*>(frame + at);
-    return IsAllowed(snapshot, IpAddress::FromV6(ip->source), sources);
+    if (IsAllowed(snapshot, IpAddress::FromV6(ip->source), sources)) {
+      return true;
+    }
+    const size_t l4 = at + sizeof(Ipv6Header);
+    return sources == MayHave::kKernel && readable > l4 &&
+           IsNeighbourDiscovery(snapshot, *ip, frame[l4]);
   }
   if (type == kEtherTypeArp && readable >= at + sizeof(ArpPacket)) {
     // ANY-25: a service address is never claimed on the link.

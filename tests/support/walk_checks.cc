@@ -45,6 +45,10 @@ void Walk::CheckSource(const Device& device, const Arrival& arrival) const {
                                           : IpAddress::FromV6(&frame[l3 + 8]);
   bool ours = kernel_speaks_ &&
               (source.IsLinkLocal() || (!source.IsV4() && source.IsZero()));
+  // Neighbour discovery, from whatever address the kernel has on the link.
+  ours = ours || (kernel_speaks_ && type == 0x86dd && frame.size() > l3 + 40 &&
+                  frame[l3 + 6] == 58 && frame[l3 + 7] == 255 &&
+                  frame[l3 + 40] >= 133 && frame[l3 + 40] <= 137);
   for (const IpAddress& unicast : nat_->unicast) {
     ours = ours || (source == unicast && !source.IsZero());
   }

@@ -229,6 +229,18 @@ TEST(KernelLinkWalk, PassesNeighbourDiscovery) {
     EXPECT_THAT(walk.Send("gw0", solicit),
                 ElementsAre(Arrives("wan0", solicit.Packet())));
   }
+  // From the link's own address, which need not be the node's.
+  const auto answer =
+      Icmp("2001:db8:1::2", "2001:db8:1::1", 136, 0).Ttl(255).PayloadSize(20);
+  EXPECT_THAT(walk.Send("gw0", answer),
+              ElementsAre(Arrives("wan0", answer.Packet())));
+  for (const auto& refused :
+       {Icmp("2001:db8:1::2", "2001:db8:1::1", 136, 0).Ttl(64).PayloadSize(20),
+        Icmp("2001:db8:1::2", "2001:db8:1::1", 128, 0).Ttl(255).PayloadSize(20),
+        Icmp(V6().dns, "2001:db8:1::1", 136, 0).Ttl(255).PayloadSize(20)}) {
+    EXPECT_THAT(walk.Send("gw0", refused), IsEmpty());
+    EXPECT_EQ(walk.ending(), "leak_prevented");
+  }
   const auto heard =
       Icmp("fe80::9", "fe80::1", 136, 0).Ttl(255).PayloadSize(20);
   EXPECT_THAT(walk.Send("wan0", heard),
