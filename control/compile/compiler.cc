@@ -369,7 +369,7 @@ absl::StatusOr<std::unique_ptr<Snapshot>> Compiler::Compile(
   if (!status.ok()) return status;
   if (input.config_changed) ForgetRemoved(*input.config);
   AddNeighbours(input, *snapshot);
-  AddRoutes(input, *snapshot);
+  const bool rerouted = AddRoutes(input, *snapshot);
   // Adjacencies that nobody names any more; their numbers may come again
   // because the epoch moves with the set.
   std::set<NeighbourKey> named;
@@ -384,13 +384,12 @@ absl::StatusOr<std::unique_ptr<Snapshot>> Compiler::Compile(
   for (const ServiceQueue& queue : snapshot->queues) {
     reachable.push_back(queue.reachable);
   }
-  if (input.config_changed || named != last_neighbours_ ||
-      routes_ != input.observation->routes || reachable != reachable_) {
+  if (input.config_changed || named != last_neighbours_ || rerouted ||
+      reachable != reachable_) {
     ++epoch_;
   }
   reachable_ = std::move(reachable);
   last_neighbours_ = std::move(named);
-  routes_ = input.observation->routes;
   snapshot->epoch = epoch_;
   snapshot->generation = ++generation_;
   return snapshot;

@@ -37,6 +37,7 @@ struct OpenUplink {
   Lanes lanes;
   bool keeps_interface = false;  // Device::keeps_interface
   int kernel_ifindex = 0;        // where the kernel's routes point to
+  bool link_up = true;
   // The kernel's side of it.
   DeviceId tap_id = kNoDevice;
   std::string tap_name;
@@ -75,6 +76,13 @@ struct RulesUsed {
   bool direct = false;
   bool per_destination = false;
   bool endpoint_independent = false;
+};
+
+// How good a next hop is, as far as one knows.
+enum class HopState : uint8_t {
+  kDown,    // no link, or the kernel does not use it
+  kSilent,  // a gateway that does not answer, or has not yet
+  kAlive,
 };
 
 struct CompileInput {
@@ -123,8 +131,9 @@ class Compiler {
     MacAddress mac;
   };
   std::vector<LearnedNeighbour> learned() const;
-  // Gateways on uplinks, to be kept resolved.
-  const std::set<std::pair<int, IpAddress>>& gateways() const {
+  // Gateways on uplinks, to be kept resolved; true: another could stand in for
+  // it, so that it is worth knowing at once when it no longer answers.
+  const std::map<std::pair<int, IpAddress>, bool>& gateways() const {
     return gateways_;
   }
 
@@ -142,7 +151,8 @@ class Compiler {
   void AddUplink(const OpenUplink& open, const api::Uplink& uplink,
                  unsigned workers, Snapshot& snapshot);
   void AddNeighbours(const CompileInput& input, Snapshot& snapshot);
-  void AddRoutes(const CompileInput& input, Snapshot& snapshot);
+  // True if they lead elsewhere than those of the last snapshot.
+  bool AddRoutes(const CompileInput& input, Snapshot& snapshot);
   // Room for the numbers of a table by id.
   template <class T>
   static T& At(std::vector<T>& table, size_t id) {
@@ -165,8 +175,10 @@ class Compiler {
   std::shared_ptr<const NatConfig> nat_;
   std::vector<uint16_t> plan_l4ports_;
   std::vector<uint16_t> plan_icmp_ids_;
-  std::set<std::pair<int, IpAddress>> gateways_;
+  std::map<std::pair<int, IpAddress>, bool> gateways_;
   std::vector<RouteEntry> routes_;  // that the last epoch was made of
+  // How good the next hops were, where there are several.
+  std::map<std::pair<int, IpAddress>, HopState> contested_;
   std::set<NeighbourKey> last_neighbours_;
   std::vector<bool> reachable_;  // by QueueId, of the last snapshot
   uint64_t generation_ = 0;

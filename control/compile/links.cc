@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The compiler's view of the link: next hops, neighbours, routes.
+#include <linux/rtnetlink.h>
+
 #include <algorithm>
 #include <cstring>
 #include <set>
+#include <span>
 
 #include "control/compile/compiler.h"
 #include "dataplane/net/headers.h"
@@ -29,6 +32,68 @@ std::vector<RouteTable::Route> BroadcastRoutes(const CompileInput& input) {
   }
   return routes;
 }
+
+std::pair<int, IpAddress> KeyOf(const NextHop& hop) {
+  return {hop.ifindex, hop.gateway.value_or(IpAddress{})};
+}
+
+// Where the kernel's next hops lead, and how good each of them is.
+class Ways {
+ public:
+  explicit Ways(const CompileInput& input) : observation_(*input.observation) {
+    for (const auto& [name, uplink] : *input.uplinks) {
+      uplinks_[uplink.kernel_ifindex] = &uplink;
+    }
+  }
+
+  // nullptr: over an interface that is not ours.
+  const OpenUplink* UplinkOf(const NextHop& hop) const {
+    const auto found = uplinks_.find(hop.ifindex);
+    return found == uplinks_.end() ? nullptr : found->second;
+  }
+
+  HopState StateOf(const NextHop& hop) const {
+    if (hop.dead || hop.link_down) return HopState::kDown;
+    const OpenUplink* uplink = UplinkOf(hop);
+    if (uplink == nullptr) return HopState::kAlive;
+    if (!uplink->link_up) return HopState::kDown;
+    if (!hop.gateway) return HopState::kAlive;
+    const NeighbourEntry* gateway =
+        FindNeighbour(observation_, hop.ifindex, *hop.gateway);
+    const bool answers =
+        gateway != nullptr && gateway->usable() && !gateway->silent;
+    return answers ? HopState::kAlive : HopState::kSilent;
+  }
+
+  // That of its best next hop.
+  HopState StateOf(const RouteEntry& route) const {
+    if (route.kind == RouteKind::kDiscard) return HopState::kAlive;
+    HopState best = HopState::kDown;
+    for (const NextHop& hop : route.next_hops) {
+      best = std::max(best, StateOf(hop));
+    }
+    return best;
+  }
+
+  // Of the routes of one prefix, which come by metric: the first that leads
+  // anywhere, else the first that might. nullptr if all are down: then a
+  // shorter prefix serves, as in the kernel with ignore_routes_with_linkdown.
+  const RouteEntry* BestOf(std::span<const RouteEntry> rivals) const {
+    const RouteEntry* best = nullptr;
+    HopState best_state = HopState::kDown;
+    for (const RouteEntry& route : rivals) {
+      const HopState state = StateOf(route);
+      if (state <= best_state) continue;
+      best = &route;
+      best_state = state;
+    }
+    return best;
+  }
+
+ private:
+  const Observation& observation_;
+  std::map<int, const OpenUplink*> uplinks_;  // by kernel_ifindex
+};
 
 }  // namespace
 
@@ -98,38 +163,55 @@ void Compiler::AddNeighbours(const CompileInput& input, Snapshot& snapshot) {
   snapshot.neighbours = NeighbourTable(std::move(entries));
 }
 
-void Compiler::AddRoutes(const CompileInput& input, Snapshot& snapshot) {
-  std::map<int, DeviceId> by_ifindex;
-  for (const auto& [name, device] : *input.uplinks) {
-    by_ifindex[device.kernel_ifindex] = device.id;
-  }
+bool Compiler::AddRoutes(const CompileInput& input, Snapshot& snapshot) {
+  const Ways ways(input);
   gateways_.clear();
-  // The kernel's order: the lowest metric of a prefix wins.
-  std::map<Prefix, const RouteEntry*> best;
-  for (const RouteEntry& route : input.observation->routes) {
-    if (route.table != 254) continue;
-    const RouteEntry*& slot = best[route.prefix.Masked()];
-    if (slot == nullptr || route.metric < slot->metric) slot = &route;
-  }
+  std::map<std::pair<int, IpAddress>, HopState> contested;
   std::vector<RouteTable::Route> routes = BroadcastRoutes(input);
-  for (const auto& [prefix, route] : best) {
+  const std::vector<RouteEntry>& seen = input.observation->routes;
+  for (auto begin = seen.begin(); begin != seen.end();) {
+    const Prefix prefix = begin->prefix.Masked();
+    const auto end = std::find_if(begin, seen.end(), [&](const RouteEntry& r) {
+      return r.table != begin->table || r.prefix.Masked() != prefix;
+    });
+    const std::span<const RouteEntry> rivals(begin, end);
+    begin = end;
+    if (rivals.front().table != RT_TABLE_MAIN) continue;
+    const bool several =
+        rivals.size() > 1 || rivals.front().next_hops.size() > 1;
+    for (const RouteEntry& route : rivals) {
+      for (const NextHop& hop : route.next_hops) {
+        const OpenUplink* uplink = ways.UplinkOf(hop);
+        if (uplink == nullptr) continue;
+        if (several) contested[KeyOf(hop)] = ways.StateOf(hop);
+        if (hop.dead || hop.link_down || !hop.gateway) continue;
+        bool& watched = gateways_[KeyOf(hop)];
+        watched = watched || several;
+      }
+    }
+    const RouteEntry* best = ways.BestOf(rivals);
+    if (best == nullptr) continue;
     RouteTable::Route out;
     out.prefix = prefix;
-    for (const NextHop& hop : route->next_hops) {
-      const auto device = by_ifindex.find(hop.ifindex);
-      if (device == by_ifindex.end() || hop.dead || hop.link_down) continue;
+    for (const NextHop& hop : best->next_hops) {
+      const OpenUplink* uplink = ways.UplinkOf(hop);
+      if (uplink == nullptr) continue;
       RouteTable::NextHop next;
-      next.device = device->second;
+      next.device = uplink->id;
       next.weight = static_cast<uint8_t>(std::min<uint16_t>(hop.weight, 255));
+      next.alive = ways.StateOf(hop) == ways.StateOf(*best);
       if (hop.gateway.has_value()) {
-        next.adjacency = AdjacencyOf({device->second, *hop.gateway}, snapshot);
-        gateways_.insert({hop.ifindex, *hop.gateway});
+        next.adjacency = AdjacencyOf({uplink->id, *hop.gateway}, snapshot);
       }
       out.hops.push_back(next);
     }
     routes.push_back(std::move(out));
   }
   snapshot.routes = RouteTable(std::move(routes));
+  const bool moved = routes_ != seen || contested_ != contested;
+  routes_ = seen;
+  contested_ = std::move(contested);
+  return moved;
 }
 
 bool Compiler::Learn(DeviceId device, const IpAddress& address,

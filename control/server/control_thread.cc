@@ -113,7 +113,8 @@ bool ControlThread::Step() {
 
 std::vector<std::string> ControlThread::UnresolvedGateways() const {
   std::vector<std::string> unresolved;
-  for (const auto& [ifindex, address] : compiler_.gateways()) {
+  for (const auto& [key, contested] : compiler_.gateways()) {
+    const auto& [ifindex, address] = key;
     const NeighbourEntry* entry =
         FindNeighbour(*observation_, ifindex, address);
     if (entry != nullptr && entry->usable()) continue;
@@ -337,10 +338,12 @@ void ControlThread::Publish(std::unique_ptr<Snapshot> snapshot) {
   options_.workers->Publish(std::move(snapshot));
   snapshot_ = published;
   std::vector<NeighbourKey> gateways;
-  for (const auto& [ifindex, address] : compiler_.gateways()) {
-    gateways.push_back({ifindex, address});
+  std::set<NeighbourKey> contested;
+  for (const auto& [key, several] : compiler_.gateways()) {
+    gateways.push_back({key.first, key.second});
+    if (several) contested.insert(gateways.back());
   }
-  const absl::Status kept = watch_->KeepAlive(gateways);
+  const absl::Status kept = watch_->KeepAlive(gateways, contested);
   if (!kept.ok()) Log("neighbours: ", kept.message());
 }
 

@@ -105,6 +105,7 @@ std::map<std::string, OpenUplink> UplinksOf(const DeviceMap& devices) {
     uplink.lanes = LanesOf(*device->port);
     uplink.keeps_interface = device->steering != nullptr;
     uplink.kernel_ifindex = device->kernel_ifindex;
+    uplink.link_up = device->link_up;
     uplink.tap_id = device->tap_id;
     uplink.tap_name = device->tap_name;
     uplink.tap_mac = device->tap_mac;

@@ -227,7 +227,7 @@ absl::StatusOr<api::NeighborListReply> ControlThread::NeighborList(
         if (seen.usable()) out.set_mac(MacToString(seen.mac));
         out.set_device(name);
         out.set_interface(device->kernel_interface);
-        out.set_state(NeighbourStateName(seen.state));
+        out.set_state(seen.silent ? "silent" : NeighbourStateName(seen.state));
       }
     }
     for (const Compiler::LearnedNeighbour& heard : compiler_.learned()) {

@@ -272,9 +272,7 @@ absl::StatusOr<std::vector<NeighbourEntry>> ReadNeighbours(
   auto neighbours = DumpAll<NeighbourEntry>(
       socket, RTM_GETNEIGH, ndmsg{}, "reading the neighbours",
       [](const nlmsghdr& message, std::vector<NeighbourEntry>& into) {
-        const NeighbourAttributes attributes(message);
-        if (!attributes.valid()) return;
-        const auto entry = NeighbourOf(attributes);
+        const auto entry = NeighbourIn(message);
         if (entry) into.push_back(*entry);
       });
   if (!neighbours.ok()) return neighbours;
@@ -284,6 +282,12 @@ absl::StatusOr<std::vector<NeighbourEntry>> ReadNeighbours(
                      std::tie(b.ifindex, b.address);
             });
   return neighbours;
+}
+
+std::optional<NeighbourEntry> NeighbourIn(const nlmsghdr& message) {
+  const NeighbourAttributes attributes(message);
+  if (!attributes.valid()) return std::nullopt;
+  return NeighbourOf(attributes);
 }
 
 absl::StatusOr<NeighbourEntry> ReadNeighbour(NetlinkSocket& socket, int ifindex,
@@ -296,10 +300,8 @@ absl::StatusOr<NeighbourEntry> ReadNeighbour(NetlinkSocket& socket, int ifindex,
   request.PutAddress(NDA_DST, address);
   std::optional<NeighbourEntry> entry;
   const absl::Status status = socket.Get(
-      request, "reading a neighbour", [&entry](const nlmsghdr& message) {
-        const NeighbourAttributes attributes(message);
-        if (attributes.valid()) entry = NeighbourOf(attributes);
-      });
+      request, "reading a neighbour",
+      [&entry](const nlmsghdr& message) { entry = NeighbourIn(message); });
   if (!status.ok()) return status;
   if (!entry) return absl::NotFoundError("no such neighbour");
   return *entry;

@@ -4,6 +4,7 @@
 #ifndef GODWIT_CONTROL_WATCH_KERNEL_TABLES_H_
 #define GODWIT_CONTROL_WATCH_KERNEL_TABLES_H_
 
+#include <optional>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -19,6 +20,8 @@ absl::StatusOr<std::vector<LocalAddress>> ReadAddresses(NetlinkSocket& socket);
 // Without multicast neighbours.
 absl::StatusOr<std::vector<NeighbourEntry>> ReadNeighbours(
     NetlinkSocket& socket);
+// The one of an event; nullopt for what is none of ours, multicast too.
+std::optional<NeighbourEntry> NeighbourIn(const nlmsghdr& message);
 // One, however many there are; NotFound.
 absl::StatusOr<NeighbourEntry> ReadNeighbour(NetlinkSocket& socket, int ifindex,
                                              const IpAddress& address);

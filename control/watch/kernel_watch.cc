@@ -113,9 +113,11 @@ std::shared_ptr<const Observation> KernelWatch::Current() const {
 
 void KernelWatch::Run() {
   Clock::time_point next_care = Clock::time_point::max();
+  Clock::time_point next_beat = Clock::time_point::max();
   while (true) {
     int timeout_ms = -1;
-    const Clock::time_point next = std::min(NextRefresh(), next_care);
+    const Clock::time_point next =
+        std::min({NextRefresh(), next_care, next_beat});
     if (next != Clock::time_point::max()) {
       const auto wait = std::chrono::ceil<milliseconds>(next - Clock::now());
       timeout_ms = static_cast<int>(std::max<int64_t>(wait.count(), 0));
@@ -133,7 +135,13 @@ void KernelWatch::Run() {
     }
     // An overrun shows as POLLERR; reading clears it.
     if (ready > 0 && fds[1].revents != 0) DrainEvents();
-    if (NextRefresh() <= Clock::now()) RefreshAndTell();
+    bool changed = NextRefresh() <= Clock::now();
+    {
+      const std::lock_guard<std::mutex> lock(writer_mutex_);
+      changed = heartbeat_.Turn(writer_, Clock::now()) || changed;
+      next_beat = heartbeat_.next();
+    }
+    if (changed) RefreshAndTell();
     next_care = CareForKept();
   }
 }
@@ -163,6 +171,8 @@ void KernelWatch::DrainEvents() {
     int left = static_cast<int>(size);
     for (auto* header = reinterpret_cast<nlmsghdr*>(buffer);
          nlmsg_ok(header, left) != 0; header = nlmsg_next(header, &left)) {
+      const std::lock_guard<std::mutex> lock(writer_mutex_);
+      if (heartbeat_.IsEcho(*header, *Current())) continue;
       MarkStale(header->nlmsg_type);
     }
   }
@@ -237,6 +247,10 @@ void KernelWatch::RefreshAndTell() {
     }
   }
   settled_at_ = now + kBetweenCalls;
+  {
+    const std::lock_guard<std::mutex> lock(writer_mutex_);
+    heartbeat_.Mark(next->neighbours);
+  }
   if (*next == *Current()) return;
   {
     const std::lock_guard<std::mutex> lock(current_mutex_);
@@ -245,19 +259,8 @@ void KernelWatch::RefreshAndTell() {
   on_change_(*next);
 }
 
-absl::Status KernelWatch::SendUse(const NeighbourKey& key,
-                                  uint32_t extended_flags) {
-  ndmsg header{};
-  header.ndm_family = key.address.IsV4() ? AF_INET : AF_INET6;
-  header.ndm_ifindex = key.ifindex;
-  header.ndm_flags = NTF_USE;
-  NetlinkMessage message(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE);
-  message.Append(header);
-  message.PutAddress(NDA_DST, key.address);
-  if (extended_flags != 0) message.PutU32(NDA_FLAGS_EXT, extended_flags);
-  const absl::Status status = writer_.Request(
-      message, absl::StrCat("resolving ", key.address.ToString(),
-                            " on interface ", key.ifindex));
+absl::Status KernelWatch::SendUse(const NeighbourKey& key, Keeping keeping) {
+  const absl::Status status = UseNeighbour(writer_, key, keeping);
   Wake();
   return status;
 }
@@ -274,7 +277,8 @@ absl::Status KernelWatch::Resolve(int ifindex, const IpAddress& address) {
   const auto may_ask = MayAsk(key);
   if (!may_ask.ok() || !*may_ask) return may_ask.status();
   // Without the flag the kernel would no longer keep it by itself.
-  return SendUse(key, kept_alive_.contains(key) ? NTF_EXT_MANAGED : 0);
+  const bool kept = kept_alive_.contains(key);
+  return SendUse(key, kept ? Keeping::kKeep : Keeping::kLeave);
 }
 
 absl::StatusOr<bool> KernelWatch::MayAsk(const NeighbourKey& key) {
@@ -307,15 +311,17 @@ absl::Status KernelWatch::Doubt(int ifindex, const IpAddress& address) {
   }
   const auto may_ask = MayAsk(key);
   if (!may_ask.ok() || !*may_ask) return may_ask.status();
-  const absl::Status asked = SendState(key, NUD_PROBE, "doubting a neighbour");
+  const absl::Status asked =
+      SetNeighbour(writer_, key, NUD_PROBE, "doubting a neighbour");
   // Which has cleared the flag.
   if (asked.ok() && kept_alive_.contains(key)) {
-    return SendUse(key, NTF_EXT_MANAGED);
+    return SendUse(key, Keeping::kKeep);
   }
   return asked;
 }
 
-absl::Status KernelWatch::KeepAlive(const std::vector<NeighbourKey>& wanted) {
+absl::Status KernelWatch::KeepAlive(const std::vector<NeighbourKey>& wanted,
+                                    const std::set<NeighbourKey>& watched) {
   const auto current = Current();
   const auto permanent = [&current](const NeighbourKey& key) {
     const auto* entry = FindNeighbour(*current, key.ifindex, key.address);
@@ -328,7 +334,7 @@ absl::Status KernelWatch::KeepAlive(const std::vector<NeighbourKey>& wanted) {
     // Clears the kernel's flag. No error matters: what is gone is not kept.
     if (next.contains(key) || permanent(key)) continue;
     const auto* entry = FindNeighbour(*current, key.ifindex, key.address);
-    if (entry != nullptr) SendUse(key, 0).IgnoreError();
+    if (entry != nullptr) SendUse(key, Keeping::kLeave).IgnoreError();
   }
   std::map<NeighbourKey, Clock::time_point> kept;
   for (const NeighbourKey& key : next) {
@@ -337,22 +343,11 @@ absl::Status KernelWatch::KeepAlive(const std::vector<NeighbourKey>& wanted) {
     kept[key] = known == kept_alive_.end() ? now : known->second;
     if (known != kept_alive_.end() || permanent(key)) continue;
     last_resolved_[key] = now;
-    first_error.Update(SendUse(key, NTF_EXT_MANAGED));
+    first_error.Update(SendUse(key, Keeping::kKeep));
   }
   kept_alive_ = std::move(kept);
+  if (heartbeat_.Watch(watched, Clock::now())) Wake();
   return first_error;
-}
-
-absl::Status KernelWatch::SendState(const NeighbourKey& key, uint16_t state,
-                                    const char* what) {
-  ndmsg header{};
-  header.ndm_family = key.address.IsV4() ? AF_INET : AF_INET6;
-  header.ndm_ifindex = key.ifindex;
-  header.ndm_state = state;
-  NetlinkMessage message(RTM_NEWNEIGH, NLM_F_REPLACE);
-  message.Append(header);
-  message.PutAddress(NDA_DST, key.address);
-  return writer_.Request(message, what);
 }
 
 // The list that `current_` has of a large table can be seconds old. Starting
@@ -362,9 +357,10 @@ void KernelWatch::AskAgain(const NeighbourKey& key, bool eager) {
   if (entry.ok() && IsTheKernels(*entry, eager)) return;
   if (entry.ok() && entry->managed) {
     // It forgets that it asked already, and when it would again.
-    SendState(key, NUD_NONE, "asking again for a neighbour").IgnoreError();
+    SetNeighbour(writer_, key, NUD_NONE, "asking again for a neighbour")
+        .IgnoreError();
   }
-  SendUse(key, NTF_EXT_MANAGED).IgnoreError();
+  SendUse(key, Keeping::kKeep).IgnoreError();
 }
 
 KernelWatch::Clock::time_point KernelWatch::CareForKept() {

@@ -23,17 +23,12 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "control/watch/heartbeat.h"
+#include "control/watch/neighbour_request.h"
 #include "control/watch/netlink.h"
 #include "control/watch/observation.h"
 
 namespace godwit {
-
-// A neighbour as the kernel knows it.
-struct NeighbourKey {
-  int ifindex = 0;
-  IpAddress address{};
-  friend auto operator<=>(const NeighbourKey&, const NeighbourKey&) = default;
-};
 
 class KernelWatch {
  public:
@@ -78,7 +73,10 @@ class KernelWatch {
   // The neighbours that the kernel is to keep resolved by itself from now on
   // (NTF_EXT_MANAGED, Linux 5.16), in place of those of the last call. Any
   // thread. A key that fails does not keep the others from being set.
-  absl::Status KeepAlive(const std::vector<NeighbourKey>& wanted);
+  // Those of `watched`, which are of `wanted`, are found silent within a
+  // second of their end (heartbeat.h).
+  absl::Status KeepAlive(const std::vector<NeighbourKey>& wanted,
+                         const std::set<NeighbourKey>& watched = {});
 
   // How often events were lost and everything was read again.
   uint64_t overruns() const { return overruns_.load(); }
@@ -104,10 +102,7 @@ class KernelWatch {
   // Reads what is stale and due, and tells if that changed anything.
   void RefreshAndTell();
   absl::Status Read(PartIndex part, Observation& into);
-  absl::Status SendUse(const NeighbourKey& key, uint32_t extended_flags);
-  // `state`: NUD_*. Without the flags that keep it.
-  absl::Status SendState(const NeighbourKey& key, uint16_t state,
-                         const char* what);
+  absl::Status SendUse(const NeighbourKey& key, Keeping keeping);
   // False: asked for less than a second ago. Notes the time if not.
   absl::StatusOr<bool> MayAsk(const NeighbourKey& key);
   // One that is kept, unless the kernel knows it by now.
@@ -131,6 +126,7 @@ class KernelWatch {
 
   std::mutex writer_mutex_;  // guards what follows
   NetlinkSocket writer_;
+  Heartbeat heartbeat_;
   std::map<NeighbourKey, Clock::time_point> last_resolved_;
   // Since when: asked for, or its link came back.
   std::map<NeighbourKey, Clock::time_point> kept_alive_;

@@ -12,7 +12,8 @@ namespace {
 // Reachable, stale, delay and probe are one for SameForwarding.
 bool SameForwarding(const NeighbourEntry& a, const NeighbourEntry& b) {
   return a.address == b.address && a.ifindex == b.ifindex && a.mac == b.mac &&
-         a.usable() == b.usable() && a.managed == b.managed;
+         a.usable() == b.usable() && a.managed == b.managed &&
+         a.silent == b.silent;
 }
 
 bool HasLiveNextHop(const RouteEntry& route) {

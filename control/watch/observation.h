@@ -52,6 +52,7 @@ struct NeighbourEntry {
   MacAddress mac{};
   NeighbourState state = NeighbourState::kNone;
   bool managed = false;  // the kernel keeps it resolved by itself
+  bool silent = false;   // asked several times, it did not answer
   // Whether `mac` may be sent to.
   bool usable() const {
     return state == NeighbourState::kReachable ||

@@ -40,6 +40,7 @@ class RouteTable {
     DeviceId device = kNoDevice;
     AdjacencyId adjacency = kNoAdjacency;  // gateway; none: on-link
     uint8_t weight = 1;
+    bool alive = true;  // of several, some: what is sent there may arrive
   };
   struct Route {
     Prefix prefix;

@@ -4,6 +4,7 @@
 #include "dataplane/net/headers.h"
 #include "dataplane/stage/decide.h"
 #include "dataplane/stage/lend.h"
+#include "dataplane/stage/next_hop.h"
 #include "dataplane/stage/tx.h"
 
 namespace godwit {
@@ -166,8 +167,12 @@ bool JudgeAgain(const Snapshot& snapshot, FlowTable& flows, Flow& flow) {
     flows.End(flow);
     return false;
   }
-  // Routes and neighbours are looked up anew.
-  if (flow.to_uplink != kLoopAdjacency) flow.to_uplink = kNoAdjacency;
+  // Routes and neighbours are looked up anew, but of several next hops a flow
+  // keeps its own. (The number may mean another gateway by now: a right one.)
+  if (flow.to_uplink != kLoopAdjacency &&
+      !IsLiveHop(snapshot, flow.remote, flow.to_uplink)) {
+    flow.to_uplink = kNoAdjacency;
+  }
   flow.to_queue = kNoAdjacency;
   flow.epoch = snapshot.epoch;
   return true;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "dataplane/stage/next_hop.h"
 
+#include <algorithm>
+
 #include "dataplane/stage/link_answer.h"
 
 namespace godwit {
@@ -104,6 +106,26 @@ void ToQueue(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
   if (flow != nullptr) flow->to_queue = adjacency;
 }
 
+enum class Among : uint8_t { kAll, kAlive };
+
+// The hop on which `point` falls when each takes as much room as its weight;
+// nullptr: there is none.
+const RouteTable::NextHop* HopAt(const RouteTable::Route& route, uint64_t point,
+                                 Among among) {
+  const auto room = [among](const RouteTable::NextHop& hop) -> uint64_t {
+    return among == Among::kAll || hop.alive ? hop.weight : 0;
+  };
+  uint64_t all = 0;
+  for (const RouteTable::NextHop& hop : route.hops) all += room(hop);
+  if (all == 0) return nullptr;
+  uint64_t left = point % all;
+  for (const RouteTable::NextHop& hop : route.hops) {
+    if (left < room(hop)) return &hop;
+    left -= room(hop);
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 NextHopChoice ChooseNextHop(const Snapshot& snapshot,
@@ -111,26 +133,35 @@ NextHopChoice ChooseNextHop(const Snapshot& snapshot,
   NextHopChoice choice;
   const RouteTable::Route* route = snapshot.routes.Lookup(destination);
   if (route == nullptr || route->hops.empty()) return choice;
-  uint32_t weights = 0;
-  for (const RouteTable::NextHop& hop : route->hops) weights += hop.weight;
   // Bits that neither the index nor the queue group use.
-  uint32_t point = static_cast<uint32_t>((hash >> 24) & 0xffff) % weights;
-  for (const RouteTable::NextHop& hop : route->hops) {
-    if (point >= hop.weight) {
-      point -= hop.weight;
-      continue;
-    }
-    choice.device = hop.device;
-    choice.adjacency = hop.adjacency;
-    choice.address = destination;
-    if (hop.adjacency != kNoAdjacency) {
-      choice.address = snapshot.adjacencies[hop.adjacency].next_hop;
-    } else {
-      choice.adjacency = snapshot.neighbours.Find(hop.device, destination);
-    }
-    break;
+  const RouteTable::NextHop* hop =
+      HopAt(*route, (hash >> 24) & 0xffff, Among::kAll);
+  if (!hop->alive) {
+    constexpr uint64_t kOtherBits = 0x9e3779b97f4a7c15;
+    const RouteTable::NextHop* living =
+        HopAt(*route, (hash * kOtherBits) >> 48, Among::kAlive);
+    if (living != nullptr) hop = living;
+  }
+  choice.device = hop->device;
+  choice.adjacency = hop->adjacency;
+  choice.address = destination;
+  if (hop->adjacency != kNoAdjacency) {
+    choice.address = snapshot.adjacencies[hop->adjacency].next_hop;
+  } else {
+    choice.adjacency = snapshot.neighbours.Find(hop->device, destination);
   }
   return choice;
+}
+
+bool IsLiveHop(const Snapshot& snapshot, const IpAddress& destination,
+               AdjacencyId gateway) {
+  if (gateway == kNoAdjacency) return false;
+  const RouteTable::Route* route = snapshot.routes.Lookup(destination);
+  if (route == nullptr || route->hops.size() < 2) return false;
+  return std::any_of(route->hops.begin(), route->hops.end(),
+                     [gateway](const RouteTable::NextHop& hop) {
+                       return hop.adjacency == gateway && hop.alive;
+                     });
 }
 
 void FindNextHopAnew(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,

@@ -15,9 +15,16 @@ struct NextHopChoice {
   IpAddress address;  // to ask for, while there is no adjacency
 };
 
-// The kernel's route to `destination`; `hash` chooses among several next hops.
+// The kernel's route to `destination`; `hash` chooses among several next hops,
+// by their weights. Where one dies, what it had goes to the others and nothing
+// else moves.
 NextHopChoice ChooseNextHop(const Snapshot& snapshot,
                             const IpAddress& destination, uint64_t hash);
+
+// Whether `gateway` is one of several ways to `destination`, and alive. A flow
+// stays with it then, also when others come back.
+bool IsLiveHop(const Snapshot& snapshot, const IpAddress& destination,
+               AdjacencyId gateway);
 
 inline bool IsResolved(const Snapshot& snapshot, AdjacencyId id) {
   return id != kNoAdjacency && id < snapshot.adjacencies.size() &&

@@ -205,6 +205,16 @@ SnapshotBuilder& SnapshotBuilder::Resolved(std::string_view name) {
   return *this;
 }
 
+SnapshotBuilder& SnapshotBuilder::Dead(std::string_view uplink) {
+  dead_.insert(device_id(uplink));
+  return *this;
+}
+
+SnapshotBuilder& SnapshotBuilder::Alive(std::string_view uplink) {
+  dead_.erase(device_id(uplink));
+  return *this;
+}
+
 SnapshotBuilder& SnapshotBuilder::NoRoutes() {
   routes_ = false;
   return *this;
@@ -230,8 +240,8 @@ void SnapshotBuilder::AddLinks(Snapshot& snapshot) const {
     link.resolved = !unresolved_.contains(id);
     if (device.side == Side::kUplink) {
       link.next_hop = AddressOf("198.51.100.1");
-      v4.hops.push_back({id, id, 1});
-      v6.hops.push_back({id, id, 1});
+      v4.hops.push_back({id, id, 1, !dead_.contains(id)});
+      v6.hops.push_back({id, id, 1, !dead_.contains(id)});
     } else if (link.resolved) {
       snapshot.queues[device.queue].far_end = id;
     }

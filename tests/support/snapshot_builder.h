@@ -53,6 +53,9 @@ class SnapshotBuilder {
   // Nobody has answered yet: neither the gateways nor the far end there.
   SnapshotBuilder& Unresolved(std::string_view device);
   SnapshotBuilder& Resolved(std::string_view device);
+  // With a second uplink: its gateway is not worth sending to, or is again.
+  SnapshotBuilder& Dead(std::string_view uplink);
+  SnapshotBuilder& Alive(std::string_view uplink);
   SnapshotBuilder& NoRoutes();
   // wan0 is in this network.
   SnapshotBuilder& OnLink(std::string_view network);
@@ -87,6 +90,7 @@ class SnapshotBuilder {
   std::vector<ServiceQueue> queues_{2};
   std::vector<ServiceSpec> services_{1};  // by ServiceId
   std::set<DeviceId> unresolved_;
+  std::set<DeviceId> dead_;
   bool routes_ = true;
   std::vector<Prefix> on_link_;
   uint16_t epoch_ = 1;
