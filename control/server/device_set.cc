@@ -97,20 +97,19 @@ absl::Status PublishSteering(OpenDevice& uplink, SteeringTables tables) {
 std::map<std::string, OpenUplink> UplinksOf(const DeviceMap& devices) {
   std::map<std::string, OpenUplink> uplinks;
   for (const auto& [name, device] : devices) {
-    OpenUplink& uplink = uplinks[name];
-    uplink.id = device->id;
-    uplink.name = device->name;
-    uplink.mac = device->mac;
-    uplink.mtu = device->mtu;
-    uplink.lanes = LanesOf(*device->port);
-    uplink.keeps_interface = device->steering != nullptr;
-    uplink.kernel_ifindex = device->kernel_ifindex;
-    uplink.link_up = device->link_up;
-    uplink.tap_id = device->tap_id;
-    uplink.tap_name = device->tap_name;
-    uplink.tap_mac = device->tap_mac;
-    uplink.tap_mtu = device->tap->mtu();
-    uplink.tap_lanes = LanesOf(*device->tap);
+    uplinks[name] = {.id = device->id,
+                     .name = device->name,
+                     .mac = device->mac,
+                     .mtu = device->mtu,
+                     .lanes = LanesOf(*device->port),
+                     .keeps_interface = device->steering != nullptr,
+                     .kernel_ifindex = device->kernel_ifindex,
+                     .link_up = device->link_up,
+                     .tap_id = device->tap_id,
+                     .tap_name = device->tap_name,
+                     .tap_mac = device->tap_mac,
+                     .tap_mtu = device->tap->mtu(),
+                     .tap_lanes = LanesOf(*device->tap)};
   }
   return uplinks;
 }
