@@ -151,6 +151,8 @@ std::vector<Arrival> Walk::Publish(const SnapshotBuilder& world) {
   devices_ = snapshot->devices;
   nat_ = snapshot->nat;
   service_table_ = snapshot->service_table;
+  static uint64_t worlds = 0;
+  world_ = ++worlds;
   // The workers are between two turns, so nobody holds the old one.
   publisher_.Publish(std::move(snapshot));
   kernel_speaks_ = false;
@@ -198,7 +200,9 @@ std::vector<Arrival> Walk::SendAll(std::string_view device,
   for (const Bytes& frame : frames) {
     Inject(id, BufferOf(frame, 0, frame.size()));
   }
-  return TakeTurns();
+  std::vector<Arrival> arrivals = TakeTurns();
+  Testify(id, frames);
+  return arrivals;
 }
 
 std::vector<Arrival> Walk::SendCut(std::string_view device, const Bytes& frame,

@@ -22,6 +22,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <ostream>
@@ -52,6 +53,17 @@ struct Arrival {
 };
 void PrintTo(const Arrival& arrival, std::ostream* out);
 
+// A frame that came by an uplink, alone or among others that all ended as it
+// did, and what decided.
+struct WalkStep {
+  const Device& uplink;
+  const ServiceTable& services;
+  const NatConfig& nat;
+  uint64_t world;  // another number, another table; of all walks
+  const Bytes& frame;
+  std::string_view ending;
+};
+
 class Walk {
  public:
   struct Options {
@@ -77,6 +89,10 @@ class Walk {
   // As one burst.
   std::vector<Arrival> SendAll(std::string_view device,
                                const std::vector<Bytes>& frames);
+  // Sees each step of all walks of this program, save for those that are sent
+  // in buffers: for what is to judge as the stages do.
+  using Witness = std::function<void(const WalkStep& step)>;
+  static void SetWitness(Witness witness);
   // In a chain of buffers, cut at `cuts` (ascending offsets in the frame).
   std::vector<Arrival> SendCut(std::string_view device, const Bytes& frame,
                                const std::vector<size_t>& cuts);
@@ -136,12 +152,14 @@ class Walk {
   void CheckSource(const Device& device, const Arrival& arrival) const;
   void CheckBooks();
   void CheckDevicesAndQueues(const Counts& sum) const;
+  void Testify(DeviceId device, const std::vector<Bytes>& frames) const;
   uint64_t Held() const;
   Counts Sum() const;
   void SetClock();
 
   uint32_t now_ = 1000;  // tick
   unsigned next_lane_ = 0;
+  uint64_t world_ = 0;  // of WalkStep
   uint64_t generation_ = 0;
   bool kernel_speaks_ = false;  // the last frame in was the kernel's
   std::map<DeviceId, uint64_t> bytes_in_;

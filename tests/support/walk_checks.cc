@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What must hold of all that leaves a walk, and of its books.
 #include <numeric>
+#include <string>
+#include <string_view>
+#include <utility>
 
 #include "dataplane/net/check.h"
 #include "tests/support/lanes.h"
@@ -56,6 +59,38 @@ void Walk::CheckSource(const Device& device, const Arrival& arrival) const {
     ours = ours || source == at.address;
   }
   GODWIT_CHECK(ours && "a source of this node");
+}
+
+namespace {
+
+Walk::Witness& TheWitness() {
+  static Walk::Witness& witness = *new Walk::Witness;
+  return witness;
+}
+
+// `ending` is `word` so many times.
+bool IsAll(std::string_view ending, std::string_view word, size_t times) {
+  std::string all;
+  for (size_t i = 0; i < times; ++i) {
+    if (i > 0) all += ' ';
+    all += word;
+  }
+  return ending == all;
+}
+
+}  // namespace
+
+void Walk::SetWitness(Witness witness) { TheWitness() = std::move(witness); }
+
+void Walk::Testify(DeviceId device, const std::vector<Bytes>& frames) const {
+  const Witness& witness = TheWitness();
+  if (!witness || devices_[device].side != Side::kUplink) return;
+  std::string_view first = ending_;
+  if (frames.size() > 1) first = first.substr(0, first.find(' '));
+  if (frames.size() > 1 && !IsAll(ending_, first, frames.size())) return;
+  for (const Bytes& frame : frames) {
+    witness({devices_[device], service_table_, *nat_, world_, frame, first});
+  }
 }
 
 void Walk::CheckBooks() {
