@@ -222,6 +222,19 @@ def test_one_that_died_or_hangs_is_started_anew(node, number):
     assert "godwit.service: Watchdog timeout" in node.m.journal("godwit")
 
 
+def test_it_is_tried_until_it_can_start(node):
+  """What it needs comes late: systemd's own limit is five starts in ten seconds."""
+  node.m.run("sed", "-i", "s/veth:dns0/xdp:late0/", "/etc/godwit/godwit.yaml")
+  node.m.run("kill", "-KILL", node.pid())
+  node.until(lambda: int(node.m.unit("godwit", "NRestarts")[0]) > 6)
+  node.m.run("ip", "link", "add", "late0", "up", "type", "veth", "peer", "name", "late1")
+  try:
+    node.until(node.is_ready)
+  finally:
+    node.m.run("systemctl", "stop", "godwit")
+    node.m.run("ip", "link", "del", "late0")
+
+
 CONFINED = """
 version: 1
 node: {name: confined, unicast: [198.51.100.7]}

@@ -53,8 +53,8 @@ first() {
   mount -t tmpfs -o mode=755 none "$ROOT/run"
   local unit
   for unit in $MASKED; do ln -sfn /dev/null "$ROOT/etc/systemd/system/$unit.service"; done
-  # Packages may start what they bring.
-  rm -f "$ROOT/usr/sbin/policy-rc.d"
+  # Packages may start what they bring; an index of the manual is not needed.
+  rm -f "$ROOT/usr/sbin/policy-rc.d" "$ROOT/var/lib/man-db/auto-update"
   cd "$ROOT"
   mkdir -p .old
   pivot_root . .old
