@@ -102,14 +102,15 @@ class KernelShare {
     ++sent_[i];
     return true;
   }
-  // The call has ended, with `frames` in all: those of a class pay its part. A
-  // call in which this thread had lost its CPU is no debt for long.
+  // The call has ended, with `frames` in all: those of a class pay its part, a
+  // tenth of the depth each at most. A call lasts longer where this thread lost
+  // its CPU in it, often to the very program that the frame was for.
   void End(uint16_t frames, uint64_t now) {
     if (frames == 0) return;
-    const auto each = static_cast<int64_t>((now - last_) / frames);
-    for (size_t i = 0; i < kClasses; ++i) {
-      credit_[i] = std::max(credit_[i] - each * sent_[i], -depth_);
-    }
+    constexpr int64_t kFramesOfDepth = 10;
+    const int64_t each = std::min(static_cast<int64_t>((now - last_) / frames),
+                                  depth_ / kFramesOfDepth);
+    for (size_t i = 0; i < kClasses; ++i) credit_[i] -= each * sent_[i];
   }
 
  private:
