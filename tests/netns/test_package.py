@@ -249,8 +249,9 @@ announce: {linger: 0s}
 """
 
 
-def test_what_the_unit_leaves_is_enough(node):
-  """An XDP program, the kernel's queue, a TAP, huge pages, a namespace from before and one that comes while it runs."""
+def test_what_the_unit_leaves_is_enough(node, next_package):
+  """An XDP program, the kernel's queue, a TAP, huge pages, a namespace from before and one that comes while it runs;
+  and another version withdraws no route."""
   free = int(node.m.run("awk", "/^HugePages_Free/ { print $2 }", "/proc/meminfo"))
   pages = "required" if free >= 400 else "auto"
   node.m.run("ip", "link", "add", "up0", "type", "veth", "peer", "name", "up1")
@@ -268,14 +269,19 @@ def test_what_the_unit_leaves_is_enough(node):
     assert "blackhole 192.0.2.53 proto 74" in node.m.run("ip", "route", "show", "table", "7480")
     node.ctl("config", "save")
     before = node.life()
-    node.m.run("systemctl", "reload", "godwit")
-    assert node.is_ready() and node.life() == before
+    node.m.put(next_package, "/root/next.deb")
+    node.m.run("systemd-run", "--unit=routes", "--property=StandardOutput=truncate:/run/routes", "ip", "monitor", "route")
+    node.m.run("dpkg", "-i", "/root/next.deb")
+    assert node.is_ready() and node.life() == before and node.is_new_program()
+    withdrawn = lambda: "Deleted blackhole 192.0.2.53" in node.m.run("cat", "/run/routes")
+    assert not withdrawn()
     node.m.run("systemctl", "stop", "godwit")
+    node.until(withdrawn)
     for refusal in ("not permitted", "denied", "Read-only", "not supported"):
       assert refusal not in node.m.journal("godwit")
     assert "xdp" not in node.m.run("ip", "link", "show", "up0")
   finally:
-    node.m.run("systemctl", "stop", "godwit", check=False)
+    node.m.run("systemctl", "stop", "godwit", "routes", check=False)
     node.m.run("ip", "link", "del", "up0", check=False)
     for name in ("before", "later"):
       node.m.run("ip", "netns", "del", name, check=False)
