@@ -47,6 +47,10 @@ class Announcing {
   Clock::time_point Stop(const api::Config& full, const QueueLives& queues,
                          Clock::time_point now);
 
+  // The routes' owner has copies of these, and of no others: they stay open
+  // for as long as the routes stay after this process.
+  void KeepOpen(const std::vector<int>& fds) { routes_.KeepOpen(fds); }
+
   // The process ends, and its successor is on its way: the routes stay for it,
   // a minute at least.
   void HandOver(const api::Config& full);

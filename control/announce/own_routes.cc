@@ -58,7 +58,8 @@ class Owner {
   // False to end.
   bool TakeMessage() {
     static std::array<char, kMaxMessage> message;
-    const ssize_t got = recv(fd_, message.data(), message.size(), MSG_DONTWAIT);
+    std::vector<OwnedFd> fds;
+    const ssize_t got = ReceiveWith(fd_, message, fds);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return true;
     if (got <= 0) {
       // The daemon has gone without a word: its successor may come.
@@ -72,6 +73,10 @@ class Owner {
       if (!gone.ok()) Say(gone.message());
       ended_well_ = gone.ok();
       return false;
+    }
+    if (text == kKeepMessage) {
+      kept_ = std::move(fds);
+      return true;
     }
     const auto is_last = DecodeInto(text, coming_);
     if (!is_last) {
@@ -157,6 +162,7 @@ class Owner {
   RouteTable routes_;
   const Withdrawn& withdrawn_;
   OwnedFd listener_{-1};
+  std::vector<OwnedFd> kept_;
   bool is_ours_ = false;  // the table of now_
   bool ended_well_ = true;
   Announcement now_;          // what is to be in the kernel

@@ -2,6 +2,7 @@
 // The daemon's end, and what travels.
 #include "control/announce/owner.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -109,6 +110,7 @@ absl::Status RouteOwner::Begin(Clock::time_point now) {
   pid_ = child->pid;
   fd_ = std::move(child->socket);
   written_ = false;
+  kept_is_sent_ = kept_.empty();
   unanswered_ = 0;
   return absl::OkStatus();
 }
@@ -132,6 +134,18 @@ void RouteOwner::Write(const Announcement& announcement) {
   outgoing_ = Encode(announcement);
   ++unanswered_;
   written_ = true;
+}
+
+void RouteOwner::KeepOpen(const std::vector<int>& fds) {
+  kept_.clear();
+  for (const int fd : fds) kept_.emplace_back(fcntl(fd, F_DUPFD_CLOEXEC, 3));
+  kept_is_sent_ = false;
+}
+
+void RouteOwner::SendKept() {
+  std::vector<int> fds;
+  for (const OwnedFd& fd : kept_) fds.push_back(fd.get());
+  kept_is_sent_ = SendWith(fd_.get(), kKeepMessage, fds);
 }
 
 bool RouteOwner::Send() {
@@ -182,7 +196,7 @@ std::vector<std::string> RouteOwner::Turn(Clock::time_point now) {
   }
   if (pid_ == 0) return lines;
   if (!written_ && now >= next_write_) Write(*wanted_);
-  Send();
+  if (Send() && !kept_is_sent_) SendKept();
   return lines;
 }
 

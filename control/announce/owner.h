@@ -4,6 +4,7 @@
 // withdraw anything, and the kernel keeps a dead process's routes. When its
 // socket closes without a farewell it waits that long for a successor, whose
 // owner takes the routes over as they are; if none comes it withdraws them.
+// Meanwhile it keeps descriptors of the daemon's open: the carrier of TAPs.
 #ifndef GODWIT_CONTROL_ANNOUNCE_OWNER_H_
 #define GODWIT_CONTROL_ANNOUNCE_OWNER_H_
 
@@ -56,6 +57,9 @@ class RouteOwner {
 
   // The kernel has these soon. Does nothing if it has them.
   void Announce(const Announcement& wanted);
+  // The process has copies of these, and of no others, for as long as it
+  // lives.
+  void KeepOpen(const std::vector<int>& fds);
   // What the process says; begins it again should it have gone. Lines for the
   // log.
   std::vector<std::string> Turn(Clock::time_point now);
@@ -74,6 +78,7 @@ class RouteOwner {
   absl::Status Begin(Clock::time_point now);
   void Write(const Announcement& announcement);
   bool Send();  // true when all is sent
+  void SendKept();
   void Receive(std::vector<std::string>& lines);
   void End();
 
@@ -86,10 +91,14 @@ class RouteOwner {
   std::vector<std::string> outgoing_;  // not sent yet
   bool written_ = false;               // wanted_, to the process that runs now
   size_t unanswered_ = 0;
+  std::vector<OwnedFd> kept_;
+  bool kept_is_sent_ = true;
   std::string refusal_;
 };
 
 constexpr int kOwnerFd = kChildSocket;
+// With the descriptors that it is to keep.
+inline constexpr char kKeepMessage[] = "keep";
 
 // The process itself. `withdrawn` is called with what was `steered` when the
 // routes of a daemon that died have gone without a successor. The exit code.

@@ -254,8 +254,17 @@ void Tell(const std::string& line) { Log(line); }
 // The workers have stopped. An upgrade does not come back.
 void Leave(const ControlThread& control, char** argv, StateKeeper& state) {
   if (!control.upgrading()) return state.Rest();
-  Log("upgrade: ", Become(control.program(), argv).message());
+  Log("upgrade: ",
+      Become(control.program(), argv, control.carriers()).message());
   std::_Exit(1);
+}
+
+// The devices are open.
+absl::Status StartWorkers(WorkerSet& workers, ControlThread& control) {
+  DropInherited();
+  const absl::Status started = workers.Start();
+  if (started.ok()) control.AwaitGateways();
+  return started;
 }
 
 absl::Status Serve(const Options& options, const LoadedConfig& loaded,
@@ -291,8 +300,7 @@ absl::Status Serve(const Options& options, const LoadedConfig& loaded,
                          TellSystemdOfLinger});
   const auto begun = control.Begin(loaded);
   status = begun.status();
-  if (status.ok()) status = (*set)->Start();
-  if (status.ok()) control.AwaitGateways();
+  if (status.ok()) status = StartWorkers(**set, control);
   std::unique_ptr<ControlServer> server;
   std::unique_ptr<MetricsServer> metrics;
   if (status.ok()) {

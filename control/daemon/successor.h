@@ -5,6 +5,7 @@
 #define GODWIT_CONTROL_DAEMON_SUCCESSOR_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 
@@ -15,12 +16,15 @@ namespace godwit {
 std::string ProgramFile();
 
 // Executes `program` with this one's arguments and no descriptor but the
-// standard ones. Returns only if that can't be done.
-absl::Status Become(const std::string& program, char** argv);
+// standard ones and `carriers`, of TAPs. Returns only if that can't be done.
+absl::Status Become(const std::string& program, char** argv,
+                    const std::vector<int>& carriers);
 
 // First thing in each: notes what Become() gives on. Children of the one before
 // are still this process's, and somebody must hear of their end.
 void BeginLife();
+// The carriers of the one before are closed: the TAPs are open anew.
+void DropInherited();
 
 }  // namespace godwit
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "control/ownership/tap_owner.h"
 
+#include "absl/strings/str_cat.h"
 #include "control/plumb/link.h"
 #include "control/plumb/netns.h"
 
@@ -27,7 +28,8 @@ absl::StatusOr<TapOrigin> OriginOf(const std::string& name, Attached attached) {
     return absl::AlreadyExistsError(
         "an interface of that name exists and is not a TAP of godwit");
   }
-  if (link->attached && attached == Attached::kRefused) {
+  // A queue that is switched off only keeps the carrier for a successor.
+  if (link->open_queues > 0 && attached == Attached::kRefused) {
     return absl::AlreadyExistsError("the TAP of that name is open already");
   }
   return link->alias == kOurs ? TapOrigin::kOurs : TapOrigin::kFound;
@@ -54,7 +56,21 @@ absl::StatusOr<TapOrigin> CheckTap(const std::string& name,
 
 absl::StatusOr<TapOrigin> CheckTapIsIdle(const std::string& name,
                                          const std::string& netns) {
-  return OriginIn(name, netns, Attached::kRefused);
+  auto origin = OriginIn(name, netns, Attached::kRefused);
+  if (origin.ok()) return origin;
+  return absl::Status(
+      origin.status().code(),
+      absl::StrCat("interface \"", name, "\": ", origin.status().message()));
+}
+
+MacAddress MacOfTap(const std::string& name, const std::string& netns) {
+  MacAddress mac = MacFor(absl::StrCat("tap ", netns, "/", name));
+  RunInNetns(netns, [&]() -> absl::Status {
+    const auto link = GetLink(name);
+    if (link.ok() && link->mac != MacAddress{}) mac = link->mac;
+    return absl::OkStatus();
+  }).IgnoreError();
+  return mac;
 }
 
 absl::Status MarkTap(const std::string& name, const std::string& netns,
@@ -62,6 +78,21 @@ absl::Status MarkTap(const std::string& name, const std::string& netns,
   return RunInNetns(netns, [&] {
     return SetAlias(name, origin == TapOrigin::kOurs ? kOurs : kFound);
   });
+}
+
+absl::StatusOr<bool> DeleteOurTap(const std::string& name,
+                                  const std::string& netns) {
+  bool deleted = false;
+  const absl::Status status = RunInNetns(netns, [&]() -> absl::Status {
+    const auto link = GetLink(name);
+    if (absl::IsNotFound(link.status())) return absl::OkStatus();
+    if (!link.ok()) return link.status();
+    if (!IsTap(*link) || link->alias != kOurs) return absl::OkStatus();
+    deleted = true;
+    return DeleteLink(name);
+  });
+  if (!status.ok()) return status;
+  return deleted;
 }
 
 absl::Status LeaveTap(const std::string& name, const std::string& netns,

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "dataplane/net/address.h"
 
 namespace godwit {
 
@@ -24,13 +25,22 @@ enum class TapOrigin { kOurs, kFound };
 absl::StatusOr<TapOrigin> CheckTap(const std::string& name,
                                    const std::string& netns);
 
-// Same, and nobody may be attached, whoever made it: for who is to open it.
+// Same, and nobody may take packets from it, whoever made it: for who is to
+// open it. The error names it.
 absl::StatusOr<TapOrigin> CheckTapIsIdle(const std::string& name,
                                          const std::string& netns);
+
+// What programs on the kernel's side go by: as it is, or what it is to have
+// after each start.
+MacAddress MacOfTap(const std::string& name, const std::string& netns);
 
 // Writes into the alias what CheckTap is to find.
 absl::Status MarkTap(const std::string& name, const std::string& netns,
                      TapOrigin origin);
+
+// Deletes a TAP that is marked as ours; whether there was one.
+absl::StatusOr<bool> DeleteOurTap(const std::string& name,
+                                  const std::string& netns);
 
 // Undoes MarkTap: deletes what is marked as ours, or what was to be ours and
 // was not marked yet, and takes the mark off what was found. Anything else of

@@ -8,6 +8,8 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "control/plumb/link.h"
+#include "control/plumb/netns.h"
 #include "control/watch/kernel_tables.h"
 
 namespace godwit {
@@ -32,6 +34,26 @@ NetlinkMessage AddressMessage(uint16_t type, int flags, int ifindex,
   message.PutAddress(IFA_LOCAL, prefix.address);
   message.PutAddress(IFA_ADDRESS, prefix.address);
   return message;
+}
+
+struct Neighbour {
+  int ifindex;
+  const IpAddress& address;
+  const MacAddress& mac;
+};
+
+absl::Status WriteNeighbour(NetlinkSocket& socket, const Neighbour& neighbour,
+                            uint16_t state, int flags) {
+  ndmsg header{};
+  header.ndm_family = FamilyOf(neighbour.address);
+  header.ndm_ifindex = neighbour.ifindex;
+  header.ndm_state = state;
+  NetlinkMessage message(RTM_NEWNEIGH, flags);
+  message.Append(header);
+  message.PutAddress(NDA_DST, neighbour.address);
+  message.PutMac(NDA_LLADDR, neighbour.mac);
+  return socket.Request(message, absl::StrCat("setting neighbour ",
+                                              neighbour.address.ToString()));
 }
 
 }  // namespace
@@ -75,16 +97,41 @@ absl::Status RemoveOurAddresses(NetlinkSocket& socket, int ifindex,
 
 absl::Status SetNeighbour(NetlinkSocket& socket, int ifindex,
                           const IpAddress& address, const MacAddress& mac) {
-  ndmsg header{};
-  header.ndm_family = FamilyOf(address);
-  header.ndm_ifindex = ifindex;
-  header.ndm_state = NUD_PERMANENT;
-  NetlinkMessage message(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE);
-  message.Append(header);
-  message.PutAddress(NDA_DST, address);
-  message.PutMac(NDA_LLADDR, mac);
-  return socket.Request(message,
-                        absl::StrCat("setting neighbour ", address.ToString()));
+  return WriteNeighbour(socket, {ifindex, address, mac}, NUD_PERMANENT,
+                        NLM_F_CREATE | NLM_F_REPLACE);
+}
+
+void KeepingNeighbours(absl::string_view ifname, absl::string_view netns,
+                       absl::FunctionRef<void()> work) {
+  std::vector<NeighbourEntry> known;
+  RunInNetns(netns, [&] {
+    const auto ifindex = IfIndex(ifname);
+    if (!ifindex.ok()) return ifindex.status();
+    auto socket = NetlinkSocket::Open();
+    if (!socket.ok()) return socket.status();
+    auto all = ReadNeighbours(*socket);
+    if (!all.ok()) return all.status();
+    std::erase_if(*all, [&ifindex](const NeighbourEntry& entry) {
+      return entry.ifindex != *ifindex || !entry.usable() ||
+             entry.state == NeighbourState::kNoArp;
+    });
+    known = *std::move(all);
+    return absl::OkStatus();
+  }).IgnoreError();
+  work();
+  if (known.empty()) return;
+  RunInNetns(netns, [&] {
+    auto socket = NetlinkSocket::Open();
+    if (!socket.ok()) return socket.status();
+    for (const NeighbourEntry& entry : known) {
+      const bool is_permanent = entry.state == NeighbourState::kPermanent;
+      WriteNeighbour(*socket, {entry.ifindex, entry.address, entry.mac},
+                     is_permanent ? NUD_PERMANENT : NUD_STALE,
+                     NLM_F_CREATE | (is_permanent ? NLM_F_REPLACE : NLM_F_EXCL))
+          .IgnoreError();
+    }
+    return absl::OkStatus();
+  }).IgnoreError();
 }
 
 }  // namespace godwit

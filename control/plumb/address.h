@@ -6,7 +6,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "control/watch/netlink.h"
 #include "dataplane/net/address.h"
 
@@ -33,6 +35,13 @@ absl::Status RemoveOurAddresses(NetlinkSocket& socket, int ifindex,
 // A permanent entry, in place of whatever is known of `address`.
 absl::Status SetNeighbour(NetlinkSocket& socket, int ifindex,
                           const IpAddress& address, const MacAddress& mac);
+
+// The kernel forgets the neighbours of an interface whose MAC is set, to the
+// same one too. Those of `ifname` are there again after such `work`: permanent
+// ones as they were, others to be verified when they are used. In the namespace
+// `netns`, empty: the caller's. No interface of that name: just `work`.
+void KeepingNeighbours(absl::string_view ifname, absl::string_view netns,
+                       absl::FunctionRef<void()> work);
 
 }  // namespace godwit
 

@@ -9,12 +9,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 
 #include "absl/strings/str_cat.h"
 
 namespace godwit {
+namespace {
+
+constexpr size_t kControlBytes = CMSG_SPACE(kMostDescriptors * sizeof(int));
+
+}  // namespace
 
 absl::StatusOr<Child> StartChild(const std::vector<std::string>& command) {
   std::array<int, 2> ends{};
@@ -46,6 +53,48 @@ absl::StatusOr<Child> StartChild(const std::vector<std::string>& command) {
   posix_spawn_file_actions_destroy(&files);
   if (error != 0) return absl::ErrnoToStatus(error, command[0]);
   return child;
+}
+
+bool SendWith(int socket, absl::string_view text, const std::vector<int>& fds) {
+  alignas(cmsghdr) std::array<char, kControlBytes> control{};
+  iovec piece = {const_cast<char*>(text.data()), text.size()};
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  const size_t size = std::min(fds.size(), kMostDescriptors) * sizeof(int);
+  if (size > 0) {
+    message.msg_control = control.data();
+    message.msg_controllen = CMSG_SPACE(size);
+    cmsghdr* const header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(size);
+    std::memcpy(CMSG_DATA(header), fds.data(), size);
+  }
+  return sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+}
+
+ssize_t ReceiveWith(int socket, std::span<char> text,
+                    std::vector<OwnedFd>& fds) {
+  alignas(cmsghdr) std::array<char, kControlBytes> control{};
+  iovec piece = {text.data(), text.size()};
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  const ssize_t got =
+      recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (got < 0) return got;
+  const cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  if (header == nullptr || header->cmsg_type != SCM_RIGHTS) return got;
+  const size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+  for (size_t i = 0; i < count; ++i) {
+    int fd = -1;
+    std::memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof(int));
+    fds.emplace_back(fd);
+  }
+  return got;
 }
 
 void IsolateChild(const char* name) {

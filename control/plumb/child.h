@@ -5,10 +5,12 @@
 
 #include <sys/types.h>
 
+#include <span>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "control/plumb/netns.h"
 
 namespace godwit {
@@ -23,6 +25,14 @@ struct Child {
 // CLOEXEC are there, too; IsolateChild closes them.
 constexpr int kChildSocket = 3;
 absl::StatusOr<Child> StartChild(const std::vector<std::string>& command);
+
+// At both ends, a message that has copies of open descriptors with it; these
+// never wait. False: not sent, and errno says why.
+constexpr size_t kMostDescriptors = 64;
+bool SendWith(int socket, absl::string_view text, const std::vector<int>& fds);
+// As recv; the descriptors are added to `fds`.
+ssize_t ReceiveWith(int socket, std::span<char> text,
+                    std::vector<OwnedFd>& fds);
 
 // First thing in the child: keeps nothing of its parent but the socket, and
 // does not end with it, whatever a service manager sends.

@@ -5,6 +5,7 @@
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 
+#include <optional>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -14,6 +15,16 @@
 
 namespace godwit {
 namespace {
+
+// Of several that a TAP can have; nullopt if it can have one only.
+std::optional<uint32_t> OpenQueues(nlattr* tun) {
+  nlattr* table[IFLA_TUN_MAX + 1];
+  if (tun == nullptr ||
+      nla_parse_nested(table, IFLA_TUN_MAX, tun, nullptr) != 0) {
+    return std::nullopt;
+  }
+  return ReadU32(table[IFLA_TUN_NUM_QUEUES]);
+}
 
 LinkDetails DetailsOf(const nlmsghdr& message) {
   LinkDetails details;
@@ -44,6 +55,10 @@ LinkDetails DetailsOf(const nlmsghdr& message) {
             0 &&
         info[IFLA_INFO_KIND] != nullptr) {
       details.kind = nla_get_string(info[IFLA_INFO_KIND]);
+    }
+    if (details.kind == "tun") {
+      details.open_queues =
+          OpenQueues(info[IFLA_INFO_DATA]).value_or(details.attached ? 1 : 0);
     }
   }
   return details;

@@ -22,9 +22,10 @@ struct LinkDetails {
   uint32_t mtu = 0;  // bytes above the link header
   bool up = false;
   bool carrier = false;
-  bool attached = false;  // carrier, also while it is down: of a TAP, that
-                          // somebody has it open
-  uint32_t rxqs = 0;      // allocated, not all need be in use
+  bool attached = false;     // carrier, also while it is down: of a TAP, that
+                             // somebody has it open
+  uint32_t open_queues = 0;  // of a TAP: by which a program takes packets
+  uint32_t rxqs = 0;         // allocated, not all need be in use
   uint32_t txqs = 0;
   int peer_ifindex = 0;         // IFLA_LINK, in the peer's namespace; 0: none
   bool peer_elsewhere = false;  // the peer is in another namespace

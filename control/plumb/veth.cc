@@ -213,6 +213,21 @@ std::string NearName(absl::string_view far_name, absl::string_view netns) {
                          static_cast<uint16_t>(hash >> 48));
 }
 
+absl::StatusOr<bool> DeleteOurPair(const std::string& far_name,
+                                   const std::string& netns) {
+  VethSpec spec;
+  spec.far_name = far_name;
+  spec.netns = netns;
+  const std::string near_name = NearName(far_name, netns);
+  const auto near = GetLink(near_name);
+  if (absl::IsNotFound(near.status())) return false;
+  if (!near.ok()) return near.status();
+  if (near->kind != "veth" || near->alias != AliasOf(spec)) return false;
+  const absl::Status deleted = DeleteLink(near_name);
+  if (!deleted.ok()) return deleted;
+  return true;
+}
+
 absl::Status CheckVethNames(const std::string& far_name,
                             const std::string& netns) {
   VethSpec spec;

@@ -33,6 +33,10 @@ struct VethPair {
 // namespace and far name: at most 15 bytes, the same on every start.
 std::string NearName(absl::string_view far_name, absl::string_view netns);
 
+// Deletes the pair if it carries our mark; whether it did.
+absl::StatusOr<bool> DeleteOurPair(const std::string& far_name,
+                                   const std::string& netns);
+
 // AlreadyExists if one of the two names belongs to somebody else's interface,
 // so that CreateVethPair would refuse.
 absl::Status CheckVethNames(const std::string& far_name,

@@ -78,6 +78,10 @@ absl::StatusOr<api::ChangeReply> ControlThread::Begin(
   if (!reply.ok()) return reply;
   if (patience_) patience_ = Clock::now() + kReturnPatience;
   for (const std::string& line : RemoveLeftovers(names_)) Log(line);
+  for (const std::string& line :
+       RemoveMade(options_.state->interfaces_left(), full_, names_)) {
+    Log(line);
+  }
   return reply;
 }
 
@@ -334,7 +338,7 @@ void ControlThread::Publish(std::unique_ptr<Snapshot> snapshot) {
   options_.state->TakeOver([this, published](std::span<Flow> flows) {
     return options_.workers->Adopt(*published, flows);
   });
-  options_.state->Write(compiler_.numbers());
+  options_.state->Write(compiler_.numbers(), MadeInterfaces());
   options_.workers->Publish(std::move(snapshot));
   snapshot_ = published;
   std::vector<NeighbourKey> gateways;

@@ -73,6 +73,8 @@ class ControlThread final : public Node {
   // open still, and routes announced: the next finds them as after a crash.
   bool upgrading() const { return upgrading_; }
   const std::string& program() const { return options_.program; }
+  // After Run, if upgrading: what is to stay open for the carrier of TAPs.
+  std::vector<int> carriers() const;
   // Any thread. What is announced is withdrawn, and the node goes on for
   // `linger`; a second call ends that.
   void Stop();
@@ -228,6 +230,10 @@ class ControlThread final : public Node {
   // Ports whose peer is gone, and those that wait for one. Whether anything
   // has changed.
   bool RestartPorts(Clock::time_point now);
+  // What stays if this process is killed, as RemoveMade takes it.
+  std::vector<std::string> MadeInterfaces() const;
+  // Whoever has the routes after this process keeps the carrier of TAPs, too.
+  void KeepCarriers();
   // Queues whose interface or namespace went away and is there again.
   void ReopenReturned();
   absl::Status Reopen(const api::Queue& queue);
@@ -279,6 +285,7 @@ class ControlThread final : public Node {
   api::Config full_;    // with its defaults
   DeviceMap uplinks_;
   DeviceMap queues_;
+  uint64_t kept_version_ = 0;  // of the devices, when KeepCarriers told
   NameHolds names_;
   std::vector<NameHold> held_;                // of full_
   std::unique_ptr<LoopbackReturn> loopback_;  // while `kernel` serves

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "control/intent/validate.h"
 #include "control/ownership/interfaces.h"
+#include "control/plumb/address.h"
 #include "control/plumb/ethtool.h"
 #include "control/plumb/link.h"
 #include "control/plumb/netns.h"
@@ -20,9 +21,10 @@ namespace {
 using Kind = DeviceSpec::Kind;
 
 // Several receive queues where the device spreads over them by itself.
-bool HasManyQueues(Kind kind) {
-  return kind == Kind::kPci || kind == Kind::kDpdk || kind == Kind::kMemif ||
-         kind == Kind::kVhost;
+uint16_t QueuesWanted(Kind kind, unsigned workers) {
+  const bool spreads = kind == Kind::kPci || kind == Kind::kDpdk ||
+                       kind == Kind::kMemif || kind == Kind::kVhost;
+  return spreads ? static_cast<uint16_t>(workers) : uint16_t{1};
 }
 
 // V6-14: an IPv6 link has 1280 bytes at least (RFC 8200 5).
@@ -47,6 +49,15 @@ Lanes LanesOf(const EthPort& port) {
   return lanes;
 }
 
+void AddAddresses(const api::Uplink& uplink, KernelUplink& kernel) {
+  for (const std::string& address : uplink.addresses()) {
+    kernel.addresses.push_back(*Prefix::Parse(address));
+  }
+  for (const std::string& gateway : uplink.gateway()) {
+    kernel.gateways.push_back(*IpAddress::Parse(gateway));
+  }
+}
+
 absl::Status SetKernelMtu(std::optional<uint32_t> mtu, OpenDevice& device) {
   if (!mtu.has_value()) return absl::OkStatus();
   auto set =
@@ -61,13 +72,11 @@ absl::Status SetKernelMtu(std::optional<uint32_t> mtu, OpenDevice& device) {
 absl::StatusOr<std::unique_ptr<EthPort>> OpenTapPort(
     const DeviceSpec& spec, const EthPortOptions& options, OpenDevice& device) {
   const auto origin = CheckTapIsIdle(spec.target, device.netns);
-  if (!origin.ok()) {
-    return absl::Status(origin.status().code(),
-                        absl::StrCat("interface \"", spec.target,
-                                     "\": ", origin.status().message()));
-  }
+  if (!origin.ok()) return origin.status();
   device.taps[spec.target] = *origin;
-  auto opened = EthPort::Open(spec, options);
+  absl::StatusOr<std::unique_ptr<EthPort>> opened;
+  KeepingNeighbours(spec.target, device.netns,
+                    [&] { opened = EthPort::Open(spec, options); });
   if (!opened.ok()) return opened;
   const absl::Status marked = MarkTap(spec.target, device.netns, *origin);
   if (!marked.ok()) return marked;
@@ -131,8 +140,6 @@ std::map<std::string, OpenQueue> QueuesOf(const DeviceMap& devices) {
 DeviceSet::DeviceSet(const Options& options)
     : options_(options), ids_(1, kMaxDevices - 1, kMaxDevices, "devices") {}
 
-DeviceSet::~DeviceSet() = default;
-
 std::string DeviceSet::Signature(const api::Uplink& uplink) {
   api::Uplink opened = uplink;
   opened.clear_martians();
@@ -161,8 +168,11 @@ absl::Status DeviceSet::OpenPort(OpenDevice& device,
   // machine that is shared with programs it may be without for 100 ms.
   if (device.spec.kind == Kind::kAfPacket) options.rx_ring = 4096;
   if (mtu.has_value()) options.mtu = static_cast<uint16_t>(*mtu);
-  if (device.spec.kind == Kind::kTap && !device.netns.empty()) {
-    options.netns = absl::StrCat("/run/netns/", device.netns);
+  if (device.spec.kind == Kind::kTap) {
+    if (!device.netns.empty()) {
+      options.netns = absl::StrCat("/run/netns/", device.netns);
+    }
+    options.mac = MacOfTap(device.spec.target, device.netns);
   }
   auto opened = device.spec.kind == Kind::kTap
                     ? OpenTapPort(device.spec, options, device)
@@ -222,12 +232,7 @@ absl::Status DeviceSet::OpenTap(const api::Uplink& uplink, OpenDevice& device) {
   kernel.mac = options.mac;
   if (bypass) {
     kernel.mtu = device.mtu;
-    for (const std::string& address : uplink.addresses()) {
-      kernel.addresses.push_back(*Prefix::Parse(address));
-    }
-    for (const std::string& gateway : uplink.gateway()) {
-      kernel.gateways.push_back(*IpAddress::Parse(gateway));
-    }
+    AddAddresses(uplink, kernel);
   }
   return PlumbUplink(kernel);
 }
@@ -238,7 +243,6 @@ absl::Status DeviceSet::OpenUplinkPort(const api::Uplink& uplink,
   const Kind kind = device.spec.kind;
   std::optional<uint32_t> mtu;
   if (uplink.has_mtu()) mtu = uplink.mtu();
-  const uint16_t workers = static_cast<uint16_t>(options_.workers);
   if (kind == Kind::kVeth) {
     const absl::Status made = MakePair(device, "", mtu);
     if (!made.ok()) return made;
@@ -251,7 +255,7 @@ absl::Status DeviceSet::OpenUplinkPort(const api::Uplink& uplink,
     device.ingress_drop = *std::move(drop);
   }
   if (kind != Kind::kXdp) {
-    const uint16_t wanted = HasManyQueues(kind) ? workers : uint16_t{1};
+    const uint16_t wanted = QueuesWanted(kind, options_.workers);
     absl::Status status = OpenPort(device, mtu, wanted, wanted);
     if (status.ok()) status = CheckIpv6Mtu(uplink, device.mtu);
     if (status.ok()) status = OpenTap(uplink, device);
@@ -279,17 +283,13 @@ absl::Status DeviceSet::OpenUplinkPort(const api::Uplink& uplink,
   KernelUplink kernel;
   kernel.ifname = device.kernel_interface;
   kernel.reverse_path_filter = ReversePathFilter::kKeep;
-  for (const std::string& address : uplink.addresses()) {
-    kernel.addresses.push_back(*Prefix::Parse(address));
-  }
-  for (const std::string& gateway : uplink.gateway()) {
-    kernel.gateways.push_back(*IpAddress::Parse(gateway));
-  }
+  AddAddresses(uplink, kernel);
   return PlumbUplink(kernel);
 }
 
 absl::StatusOr<std::unique_ptr<OpenDevice>> DeviceSet::Open(
     const api::Uplink& uplink, const SteeringTables& first) {
+  ++version_;
   auto device = std::make_unique<OpenDevice>();
   device->is_uplink = true;
   device->name = uplink.name();
@@ -329,9 +329,7 @@ absl::Status DeviceSet::OpenQueue(const api::Queue& queue,
   }
   absl::Status status;
   if (kind == Kind::kXdp) status = SetKernelMtu(mtu, device);
-  const uint16_t wanted = HasManyQueues(kind)
-                              ? static_cast<uint16_t>(options_.workers)
-                              : uint16_t{1};
+  const uint16_t wanted = QueuesWanted(kind, options_.workers);
   if (status.ok()) status = OpenPort(device, mtu, wanted, wanted);
   if (!status.ok()) return status;
   if (kind == Kind::kTap) {
@@ -354,6 +352,7 @@ absl::Status DeviceSet::OpenQueue(const api::Queue& queue,
 
 absl::StatusOr<std::unique_ptr<OpenDevice>> DeviceSet::Open(
     const api::Queue& queue, const std::vector<IpAddress>& addresses) {
+  ++version_;
   auto device = std::make_unique<OpenDevice>();
   device->name = queue.name();
   device->text = queue.device();
@@ -370,6 +369,7 @@ absl::StatusOr<std::unique_ptr<OpenDevice>> DeviceSet::Open(
 }
 
 void DeviceSet::Close(std::unique_ptr<OpenDevice> device) {
+  ++version_;
   if (device->is_uplink && !device->kernel_interface.empty() &&
       device->steering != nullptr) {
     UnplumbUplink(device->kernel_interface).IgnoreError();

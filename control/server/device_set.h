@@ -81,7 +81,7 @@ class DeviceSet {
     rte_mempool* pool = nullptr;
   };
   explicit DeviceSet(const Options& options);
-  ~DeviceSet();
+  ~DeviceSet() = default;
 
   // What a device is opened with; it is opened anew when this changes.
   static std::string Signature(const api::Uplink& uplink);
@@ -95,6 +95,8 @@ class DeviceSet {
       const api::Queue& queue, const std::vector<IpAddress>& addresses);
   // The workers know it no more.
   void Close(std::unique_ptr<OpenDevice> device);
+  // Another one after each Open and Close.
+  uint64_t version() const { return version_; }
 
  private:
   absl::Status OpenPort(OpenDevice& device, std::optional<uint32_t> mtu,
@@ -110,6 +112,7 @@ class DeviceSet {
 
   const Options options_;
   std::map<std::string, unsigned> queues_in_;  // plumbed, by namespace
+  uint64_t version_ = 0;
   Names ids_;
 };
 

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "control/ownership/interfaces.h"
+#include "control/ownership/leftovers.h"
 #include "control/plumb/link.h"
 #include "control/plumb/netns.h"
 #include "control/server/control_thread.h"
@@ -63,10 +64,48 @@ AddressDefence::Own OwnOf(const api::Config& full) {
 
 }  // namespace
 
+std::vector<int> ControlThread::carriers() const {
+  std::vector<int> all;
+  for (const DeviceMap* devices : {&uplinks_, &queues_}) {
+    for (const auto& [name, device] : *devices) {
+      for (const EthPort* port : {device->port.get(), device->tap.get()}) {
+        if (port == nullptr || port->carrier_fd() < 0) continue;
+        all.push_back(port->carrier_fd());
+      }
+    }
+  }
+  return all;
+}
+
+std::vector<std::string> ControlThread::MadeInterfaces() const {
+  std::vector<std::string> made;
+  for (const DeviceMap* devices : {&uplinks_, &queues_}) {
+    for (const auto& [name, device] : *devices) {
+      for (const auto& [tap, origin] : device->taps) {
+        if (origin == TapOrigin::kOurs) {
+          made.push_back(MadeTap(tap, device->netns));
+        }
+      }
+      if (!device->near_end.empty()) {
+        made.push_back(MadePair(device->spec.target, device->netns));
+      }
+    }
+  }
+  return made;
+}
+
+void ControlThread::KeepCarriers() {
+  const uint64_t version = options_.devices->version();
+  if (version == kept_version_) return;
+  kept_version_ = version;
+  announcing_.KeepOpen(carriers());
+}
+
 void ControlThread::WatchLinks() {
   const Clock::time_point now = Clock::now();
   if (now < next_links_) return;
   next_links_ = now + kLinkPeriod;
+  KeepCarriers();
   bool changed = RestartPorts(now);
   for (DeviceMap* devices : {&uplinks_, &queues_}) {
     for (auto& [name, device] : *devices) {

@@ -59,6 +59,8 @@ std::string FlowFilePrefix(uint64_t run);
 std::string FlowFileName(uint64_t run, unsigned worker);
 bool IsFlowFile(const std::string& name);
 inline constexpr char kNodeFileName[] = "node";
+// One line each, after the number of the run: interfaces that were made.
+inline constexpr char kInterfacesFileName[] = "interfaces";
 
 }  // namespace godwit
 

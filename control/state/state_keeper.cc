@@ -66,6 +66,7 @@ void StateKeeper::Read(uint32_t longest) {
     tell_(absl::StrCat("state: what was left is not taken over: ", why_not));
   }
   if (!left_) return;
+  interfaces_left_ = store_->ReadInterfaces(*left_);
   identity_.clock = TickClock(left_->clock_start(), left_->cycles_per_tick());
   identity_.owner_secret = left_->owner_secret();
   std::memcpy(identity_.hash_seed.data(), left_->hash_seed().data(),
@@ -145,8 +146,20 @@ void StateKeeper::TakeOver(
                      " found no place; in ", MsSince(start), " ms"));
 }
 
-void StateKeeper::Write(const Numbers& numbers) {
-  if (store_ == nullptr || written_ == numbers) return;
+void StateKeeper::Write(const Numbers& numbers,
+                        const std::vector<std::string>& interfaces) {
+  if (store_ == nullptr) return;
+  if (written_ != numbers) WriteNode(numbers);
+  if (!written_ || written_interfaces_ == interfaces) return;
+  written_interfaces_ = interfaces;
+  const absl::Status status = store_->WriteInterfaces(interfaces);
+  if (!status.ok()) {
+    tell_(absl::StrCat("state: a start after this would not know what was ",
+                       "made: ", status.message()));
+  }
+}
+
+void StateKeeper::WriteNode(const Numbers& numbers) {
   state::Node node;
   node.set_workers(static_cast<uint32_t>(entries_.size()));
   node.set_clock_start(identity_.clock.start());

@@ -52,13 +52,22 @@ class StateKeeper {
   };
   // Once, with the first snapshot and before it is published.
   void TakeOver(const std::function<Adopted(std::span<Flow>)>& adopt);
-  // Before a snapshot is published that was compiled with them.
-  void Write(const Numbers& numbers);
+  // Before a snapshot is published that was compiled with `numbers`.
+  // `interfaces`: what is made by then, for the next one's
+  // interfaces_left().
+  void Write(const Numbers& numbers,
+             const std::vector<std::string>& interfaces);
+  // By the predecessor.
+  const std::vector<std::string>& interfaces_left() const {
+    return interfaces_left_;
+  }
 
   // When the workers have stopped.
   void Rest();
 
  private:
+  void WriteNode(const Numbers& numbers);
+
   const std::function<void(const std::string&)> tell_;
   std::unique_ptr<StateStore> store_;
   std::optional<state::Node> left_;  // by the predecessor
@@ -66,6 +75,8 @@ class StateKeeper {
   Identity identity_ = Identity::New();
   std::vector<BigMemory> entries_;
   std::optional<Numbers> written_;
+  std::vector<std::string> written_interfaces_;
+  std::vector<std::string> interfaces_left_;
 };
 
 }  // namespace godwit

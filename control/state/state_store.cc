@@ -18,6 +18,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "dataplane/table/random_stream.h"
 
@@ -225,11 +227,16 @@ absl::Status StateStore::Write(state::Node node) {
   FileHead head;
   head.size = static_cast<uint32_t>(message.size());
   head.check = CheckOf(message);
-  const std::string path = folder_.PathOf(kNodeFileName);
+  std::string content(sizeof(head), '\0');
+  std::memcpy(content.data(), &head, sizeof(head));
+  return Replace(kNodeFileName, content + message);
+}
+
+absl::Status StateStore::Replace(const char* name, const std::string& content) {
+  const std::string path = folder_.PathOf(name);
   const std::string fresh = path + ".new";
   std::ofstream file(fresh, std::ios::binary | std::ios::trunc);
-  file.write(reinterpret_cast<const char*>(&head), sizeof(head));
-  file.write(message.data(), static_cast<std::streamsize>(message.size()));
+  file.write(content.data(), static_cast<std::streamsize>(content.size()));
   file.close();
   if (!file || rename(fresh.c_str(), path.c_str()) != 0) {
     return absl::ErrnoToStatus(errno, path);
@@ -237,10 +244,29 @@ absl::Status StateStore::Write(state::Node node) {
   return absl::OkStatus();
 }
 
+absl::Status StateStore::WriteInterfaces(
+    const std::vector<std::string>& interfaces) {
+  return Replace(kInterfacesFileName,
+                 absl::StrCat(run_, "\n", absl::StrJoin(interfaces, "\n")));
+}
+
+std::vector<std::string> StateStore::ReadInterfaces(
+    const state::Node& node) const {
+  const std::string text = ReadWhole(folder_.PathOf(kInterfacesFileName));
+  std::vector<std::string> lines =
+      absl::StrSplit(text, '\n', absl::SkipEmpty());
+  if (lines.empty() || lines[0] != absl::StrCat(node.run())) return {};
+  lines.erase(lines.begin());
+  return lines;
+}
+
 void StateStore::RemoveOthers() {
   const std::string own = FlowFilePrefix(run_);
   for (const std::string& name : folder_.Files()) {
-    if (name == kNodeFileName || absl::StartsWith(name, own)) continue;
+    if (name == kNodeFileName || name == kInterfacesFileName ||
+        absl::StartsWith(name, own)) {
+      continue;
+    }
     unlink(folder_.PathOf(name).c_str());
   }
 }

@@ -47,6 +47,10 @@ class StateStore {
   BigMemory MakeFlowFile(unsigned worker, uint32_t capacity);
   // Fills in whose it is, and puts it in the place of what is there.
   absl::Status Write(state::Node node);
+  // What has been made, and stays if this process is killed.
+  absl::Status WriteInterfaces(const std::vector<std::string>& interfaces);
+  // Of the run of `node`.
+  std::vector<std::string> ReadInterfaces(const state::Node& node) const;
   // The files of other runs go. From here on it is this run that a successor
   // finds.
   void RemoveOthers();
@@ -63,6 +67,8 @@ class StateStore {
   void ReadFlowFile(const std::string& name, const state::Node& node,
                     FlowReader& reader,
                     std::vector<std::string>& problems) const;
+
+  absl::Status Replace(const char* name, const std::string& content);
 
   const StateFolder folder_;
   const std::string control_socket_;

@@ -151,7 +151,8 @@ absl::StatusOr<std::unique_ptr<EthPort>> EthPort::Open(
   }
   for (const int fd : OwnTaps(spec.target)) {
     const bool is_new = std::find(taps.begin(), taps.end(), fd) == taps.end();
-    if (spec.kind == Kind::kTap && is_new) port->tap_fd_ = fd;
+    if (spec.kind != Kind::kTap || !is_new) continue;
+    (IsIdleTapQueue(fd) ? port->carrier_fd_ : port->tap_fd_) = fd;
   }
   return port;
 }
@@ -282,6 +283,7 @@ void EthPort::Close() {
   if (std::exchange(listens_, false)) {
     MemifServers().erase(MemifServers().find(spec_.target));
   }
+  carrier_fd_ = -1;
   rxqs_.clear();
   txqs_.clear();
   SweepRetiredPools();

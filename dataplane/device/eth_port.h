@@ -120,6 +120,9 @@ class EthPort {
   int numa() const { return numa_; }  // -1: none in particular
   uint32_t speed_mbps() const;        // 0: unknown
   const std::string& driver() const { return driver_; }
+  // kTap: a descriptor of the driver's that no packet comes by, and whose
+  // copies keep the TAP's carrier after this process; -1: it has none.
+  int carrier_fd() const { return carrier_fd_; }
   // The kernel interface that it drives, or empty.
   const std::string& interface() const { return interface_; }
   // "symmetric, 4 queues", or why the NIC does not spread.
@@ -165,8 +168,9 @@ class EthPort {
   EthPortOptions options_;
   std::vector<SubPort> subs_;
   bool listens_ = false;  // memif server: its socket file is ours
-  int tap_fd_ = -1;       // kTap: one of the driver's
-  int connection_ = -1;   // memif client: the driver's to close
+  int tap_fd_ = -1;       // kTap: one of the driver's, with a queue
+  int carrier_fd_ = -1;
+  int connection_ = -1;  // memif client: the driver's to close
   uint64_t connection_inode_ = 0;
   std::chrono::steady_clock::time_point started_{};
   std::vector<int> packet_sockets_;  // afpacket: the driver's to close

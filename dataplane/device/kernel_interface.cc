@@ -184,8 +184,15 @@ std::vector<int> OwnTaps(const std::string& name) {
       return false;
     }
     ifreq ifr = {};
-    return ioctl(fd, TUNGETIFF, &ifr) == 0 && name == ifr.ifr_name;
+    return ioctl(fd, TUNGETIFF, &ifr) == 0 &&
+           (name.empty() || name == ifr.ifr_name);
   });
+}
+
+bool IsIdleTapQueue(int fd) {
+  ifreq ifr = {};
+  return ioctl(fd, TUNGETIFF, &ifr) == 0 &&
+         (ifr.ifr_flags & IFF_DETACH_QUEUE) != 0;
 }
 
 TapState StateOfTap(int fd) {

@@ -41,8 +41,11 @@ absl::Status MakePersistentTap(const std::string& name);
 absl::Status DeleteTap(const std::string& name);
 
 // Descriptors by which this process has a TAP of that name open, in whichever
-// namespace.
+// namespace; any TAP, if the name is empty.
 std::vector<int> OwnTaps(const std::string& name);
+// A descriptor that no packet comes by: the TAP's queue of it is switched off.
+// As any other it keeps the TAP's carrier for as long as it is open somewhere.
+bool IsIdleTapQueue(int fd);
 // Of a TAP by its descriptor, wherever it was moved. kDown: by an
 // administrator; nothing can be sent to it.
 enum class TapState { kGone, kDown, kUp };

@@ -57,7 +57,8 @@ def test_flows_go_on_with_a_successor(how, before, after, mapping):
     for ip in pk.FAMILIES:
       still_served(w, ip, clients[ip])
     # What is new gets none of their l4ports.
-    assert not {m.given for m in open_all(w, pk.V4)} & {f.given for f in flows if f.ip == pk.V4 and f.dst == pk.V4.S}
+    theirs = {(f.proto, f.given) for f in flows if f.ip == pk.V4 and f.dst == pk.V4.S}
+    assert not {(m.proto, m.given) for m in open_all(w, pk.V4)} & theirs
 
 
 def test_a_second_crash_and_a_third_lose_nothing():

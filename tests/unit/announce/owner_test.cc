@@ -3,6 +3,7 @@
 #include "control/announce/owner.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -111,6 +112,27 @@ class OwnerTest : public testing::Test {
   std::string lines_;
   const std::vector<std::string> command_ = {"/proc/self/exe", "--own-routes"};
 };
+
+// As a TAP's carrier is there while any of its descriptors is open.
+TEST_F(OwnerTest, KeepsDescriptorsUntilASuccessorHasTheRoutes) {
+  int ends[2] = {};
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  pollfd reader = {ends[0], 0, 0};
+  {
+    RouteOwner owner(command_);
+    owner.Announce(Say(kBoth, seconds(60)));
+    owner.KeepOpen({ends[1]});
+    ASSERT_TRUE(Has(owner, "192.0.2.53", "2001:db8:53::53")) << lines_;
+    close(ends[1]);
+  }
+  EXPECT_EQ(poll(&reader, 1, 200), 0) << "nobody has it any more";
+  RouteOwner successor(command_);
+  successor.Announce(Say(kBoth, seconds(1)));
+  ASSERT_TRUE(Until(successor, [&] { return successor.problem().empty(); }));
+  EXPECT_EQ(poll(&reader, 1, 20000), 1);
+  close(ends[0]);
+  EXPECT_TRUE(successor.Withdraw(seconds(20)).ok());
+}
 
 TEST_F(OwnerTest, SetsWhatIsWantedAndNothingElse) {
   netns_.Ip("route add blackhole 203.0.113.1 table 7480 proto static");
