@@ -25,6 +25,10 @@ from harness.routers import FAMILIES, SERVICE, Link, Program, bird_bgp, wait_for
 TABLE = 7480
 FETCHES = 2500    # of each node and family: 10,000 in all
 BIG = 1 << 20
+LONG = 16 << 20   # bytes that a transfer has which nothing may end
+RATE = "2M"       # of them a second
+QUERIES = 200     # a second, and family
+HOLD = 60         # seconds: of what a node must outlast, be the machine as slow as it may
 HEALTH = {"interval": "500ms", "timeout": "500ms", "rise": 2, "fall": 2}
 
 
@@ -42,7 +46,7 @@ class Node:
     self.nsd = self.nginx = None
     self.start_servers(story)
     sessions = "".join(bird_bgp("up", family, link.b[family], own_as, link.a[family], router_as,
-                                f'import none; export where proto = "godwit{family}";') for family in FAMILIES)
+                                f'import none; export where proto = "godwit{family}";', HOLD) for family in FAMILIES)
     imports = "".join(f'protocol kernel godwit{family} {{ kernel table {TABLE}; learn; scan time 1; '
                       f'ipv{family} {{ import all; export none; }}; }}\n' for family in FAMILIES)
     story.enter(routers.start_bird(self.ns, self.directory, f"bird-{name}", link.b[4], imports + sessions), Program.close)
@@ -61,7 +65,7 @@ class Node:
         "services": [{"name": "dns", "addresses": list(SERVICE.values()), "ports": ["udp/53", "tcp/53", "tcp/80"],
                       "queues": ["dns0"]},
                      {"name": "crawler", "addresses": list(SERVICE.values()), "queues": ["crawl0"]}],
-        "announce": {"table": TABLE, "hold": "1s", "linger": "1s"},
+        "announce": {"table": TABLE, "hold": f"{HOLD}s", "linger": "1s"},
         "metrics": {"listen": "127.0.0.1:9467"}}
 
   def start_servers(self, story):
@@ -70,6 +74,12 @@ class Node:
 
   def start_nsd(self, story):
     self.nsd = story.enter(routers.start_nsd(self.dns, self.directory, self.name), Program.close)
+
+  def crash(self, story):
+    """And its successor, on the same socket."""
+    self.daemon.process.kill()
+    self.daemon.process.wait(30)
+    self.daemon = story.enter(Daemon(self.ns, self.config(), directory=self.daemon.directory), Daemon.close)
 
   def announced(self, family):
     return SERVICE[family] in routers.routes_in(self.ns, TABLE, family)
@@ -86,6 +96,7 @@ class Story:
     self.directory.chmod(0o755)
     (self.www / "index.html").write_text("here\n", encoding="ascii")
     (self.www / "big").write_bytes(os.urandom(BIG))
+    (self.www / "long").write_bytes(os.urandom(LONG))
     try:
       self.build()
     except BaseException:
@@ -142,7 +153,8 @@ class Story:
       for name, link, end, other_as in sessions:
         ours, theirs = (link.a, link.b) if end == "a" else (link.b, link.a)
         for family in FAMILIES:
-          text += bird_bgp(name, family, ours[family], own_as, theirs[family], other_as, "import all; export all;")
+          text += bird_bgp(name, family, ours[family], own_as, theirs[family], other_as, "import all; export all;",
+                           HOLD if name == "node" else 9)
       self.enter(routers.start_bird(self.spaces[router], self.directory, f"bird-{router}", f"10.0.0.{own_as % 10}", text),
                  Program.close)
 
@@ -165,12 +177,13 @@ class Story:
     return f"http://{f'[{address}]' if family == 6 else address}"
 
   @contextlib.contextmanager
-  def watched(self, *roles):
-    """What of the origin's comes to these nodes meanwhile: a list for each, of lines of tcpdump."""
-    origin, seen, captures = self.edge["origin"].b, {}, {}
+  def watched(self, *roles, of=("origin",)):
+    """What comes to these nodes meanwhile from those: a list for each, of lines of tcpdump."""
+    hosts = [f"src host {address}" for role in of for address in self.edge[role].b.values()]
+    seen, captures = {}, {}
     for role in roles:
       captures[role] = Program(self.directory, f"watch-{role}", self.spaces[role].enter(
-          "tcpdump", "-Z", "root", "-lnn", "-i", "wan0", "-Q", "in", f"src host {origin[4]} or src host {origin[6]}"))
+          "tcpdump", "-Z", "root", "-lnn", "-i", "wan0", "-Q", "in", " or ".join(hosts)))
     for role, capture in captures.items():
       wait_for(f"tcpdump on {role}", lambda c=capture: "listening on" in c.log_file.read_text(errors="replace"))
     try:
@@ -272,6 +285,68 @@ def test_a_dead_service_is_taken_over_and_comes_back(story):
   for family in FAMILIES:
     wait_for(f"IPv{family} announced again", lambda f=family: a.announced(f), 60)
     wait_for(f"client1 is back at its own node over IPv{family}", lambda f=family: who_answers(client, f) == "a", 60)
+
+
+def start_transfer(story, name, ns, url, *options):
+  """One TCP connection for some 8 s; what it has taken is in a file."""
+  file = story.directory / f"{name}.got"
+  return file, Program(story.directory, name, ns.enter(
+      "curl", "-sS", "--limit-rate", RATE, "--max-time", "180", "-o", file, *options, url))
+
+
+def start_queries(story, name, ns, family):
+  queries = story.directory / "queries"
+  queries.write_text("example.com SOA\nns1.example.com A\n", encoding="ascii")
+  return Program(story.directory, name, ns.enter("dnsperf", "-s", SERVICE[family], "-d", queries, "-l", "10", "-Q", QUERIES,
+                                                 "-q", "60000", "-t", "2", "-c", "4"))
+
+
+def start_all(story, node, client, name):
+  """A long download of the node's crawler, one of a client's, and queries, of each family."""
+  transfers, queries = {}, {}
+  for family in FAMILIES:
+    service = f"http://[{SERVICE[6]}]" if family == 6 else f"http://{SERVICE[4]}"
+    transfers[f"crawl{family}"] = start_transfer(story, f"{name}-crawl{family}", node.crawl,
+                                                 f"{story.origin_url(family)}/long", "--interface", SERVICE[family])
+    transfers[f"client{family}"] = start_transfer(story, f"{name}-client{family}", client, f"{service}/long")
+    queries[family] = start_queries(story, f"{name}-dnsperf{family}", client, family)
+  for what, (file, _) in transfers.items():
+    wait_for(f"{what} has begun", lambda f=file: f.exists() and f.stat().st_size > 1 << 20, 60)
+  assert all(file.stat().st_size < LONG for file, _ in transfers.values()), "one was over before"
+  return transfers, queries
+
+
+@pytest.mark.parametrize("how", ["upgrade", "crash"])
+@pytest.mark.parametrize("name, client, router", [("a", "client1", "r1"), ("b", "client2", "r2")])
+def test_connections_outlast_the_daemon(story, name, client, router, how):
+  """A node is upgraded, or killed and started again, amid all this: nobody else sees a packet of it."""
+  node, www = story.nodes[name], (story.www / "long").read_bytes()
+  for family in FAMILIES:
+    wait_for(f"node {name} answers {client}", lambda f=family: who_answers(story.spaces[client], f) == name, 60)
+  sessions = {bird: routers.bgp_sessions(story.directory, bird) for bird in (f"bird-{name}", f"bird-{router}")}
+  assert len(sessions[f"bird-{name}"]) == 2, sessions
+  others = [f"node-{other}" for other in "abc" if other != name]
+  with story.watched(*others, of=("origin", client)) as seen:
+    transfers, queries = start_all(story, node, story.spaces[client], f"{name}-{how}")
+    begun = time.monotonic()
+    if how == "upgrade":
+      node.daemon.ctl("upgrade")
+    else:
+      node.crash(story)
+    outage = time.monotonic() - begun
+    for what, (file, program) in transfers.items():
+      assert program.process.wait(180) == 0, program.log_file.read_text()
+      assert file.read_bytes() == www, what
+    lost = {}
+    for family, program in queries.items():
+      assert program.process.wait(60) == 0, program.log_file.read_text()
+      lost[family] = int(program.log_file.read_text().rsplit("Queries lost:", 1)[1].split()[0])
+  print(f"node {name}, {how}: ready again after {outage:.2f} s; queries lost of {QUERIES} a second: {lost}")
+  for bird, before in sessions.items():
+    assert routers.bgp_sessions(story.directory, bird) == before, bird
+  assert all(not lines for lines in seen.values()), seen
+  for family in FAMILIES:
+    assert lost[family] <= QUERIES * (outage + 1), (lost, outage)
 
 
 def test_the_nodes_balance(story):

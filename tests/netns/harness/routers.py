@@ -74,15 +74,16 @@ def defaults_via(ns, gateways):
     ns.ip(f"-{family}", "route", "add", "default", "via", gateways[family])
 
 
-# Sessions come up at once, and notice within seconds what is gone without a word.
-SESSION = """  connect delay time 1; connect retry time 1; error wait time 1, 2; startup hold time 9; hold time 9;"""
+# Sessions come up at once.
+SESSION = "  connect delay time 1; connect retry time 1; error wait time 1, 2; startup hold time 9;"
 
 
-def bird_bgp(name, family, local, local_as, neighbour, neighbour_as, channel):
+def bird_bgp(name, family, local, local_as, neighbour, neighbour_as, channel, hold=9):
+  """Notices within `hold` seconds what is gone without a word."""
   return f"""protocol bgp {name}_{family} {{
   local {local} as {local_as};
   neighbor {neighbour} as {neighbour_as};
-{SESSION}
+{SESSION} hold time {hold};
   ipv{family} {{ {channel} }};
 }}
 """
@@ -94,6 +95,13 @@ def start_bird(ns, directory, name, router_id, text):
   config.write_text(f"router id {router_id};\nprotocol device {{ scan time 1; }}\n{text}", encoding="utf-8")
   return Program(directory, name, ns.enter("bird", "-f", "-c", config, "-s", directory / f"{name}.ctl",
                                            "-P", directory / f"{name}.pid"))
+
+
+def bgp_sessions(directory, name):
+  """[(protocol, since when it is up)] of those that are established, as `name`'s BIRD has them."""
+  out = sh("birdc", "-s", pathlib.Path(directory) / f"{name}.ctl", "show", "protocols")
+  rows = [line.split() for line in out.splitlines() if " BGP " in line]
+  return sorted((row[0], row[4]) for row in rows if row[-1] == "Established")
 
 
 ROUTER = """protocol direct { ipv4; ipv6; }
