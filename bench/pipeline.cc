@@ -198,13 +198,13 @@ void Pipeline::TurnByStage(DeviceId device, StageClocks& clocks) {
   lap();
   Parse(snapshot, context, burst);
   lap();
-  FollowFirst(snapshot, context, burst);
+  if (!burst.all_plain) FollowFirst(snapshot, context, burst);
   SteerToOwner(snapshot, context, burst);
   FindFlow(snapshot, context, burst);
   lap();
-  MakeFlow(snapshot, context, burst);
+  if (!burst.all_finished) MakeFlow(snapshot, context, burst);
   lap();
-  Rewrite(snapshot, context, burst);
+  if (!burst.all_finished) Rewrite(snapshot, context, burst);
   lap();
   GuardEgress(snapshot, burst);
   Tx(snapshot, context, burst);

@@ -35,7 +35,7 @@
 #include "dataplane/device/mbuf_pool.h"
 #include "dataplane/stage/burst.h"
 #include "dataplane/stage/handoff.h"
-#include "dataplane/stage/token_bucket.h"
+#include "dataplane/table/token_bucket.h"
 
 namespace godwit {
 namespace {

@@ -7,7 +7,7 @@
 #include "control/server/control_thread.h"
 #include "control/server/log.h"
 #include "dataplane/net/headers.h"
-#include "dataplane/stage/token_bucket.h"
+#include "dataplane/table/token_bucket.h"
 
 namespace godwit {
 namespace {

@@ -75,9 +75,14 @@ class FlowTable {
     // One that ended since is still there to be read.
     if (!Matches(candidate, key) ||
         flows_[candidate >> 1].kind == FlowKind::kFree) [[unlikely]] {
-      return Find(hash, key, now);
+      return FindAgain(hash, key, now);
     }
     return LiveFlow(candidate, now);
+  }
+  // Find() where that is seldom: not to be inlined.
+  [[gnu::noinline]] Flow* FindAgain(uint64_t hash, const FlowKey& key,
+                                    uint32_t now) {
+    return Find(hash, key, now);
   }
   // The live flow that `key` names, or nullptr. One whose deadline is past is
   // ended here.

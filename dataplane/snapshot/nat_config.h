@@ -166,9 +166,12 @@ struct NatConfig {
   // endpoint-independent mapping has an owner, and a reply another.
   bool MayHaveMoved() const { return plan_moved || endpoint_independent_used; }
 
+  // Asked of every packet that leaves. Addresses differ in their last bytes.
   bool IsUnicast(const IpAddress& address) const {
     for (const IpAddress& own : unicast) {
-      if (own == address && !own.IsUnspecified()) return true;
+      if (own.low() == address.low() && own.high() == address.high()) {
+        return !address.IsUnspecified();
+      }
     }
     return false;
   }

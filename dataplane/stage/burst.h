@@ -6,7 +6,9 @@
 #include <rte_mbuf.h>
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "dataplane/flow/flow.h"
 #include "dataplane/net/packet_view.h"
@@ -69,11 +71,8 @@ inline PacketTag& TagOf(rte_mbuf* mbuf) {
   return *static_cast<PacketTag*>(rte_mbuf_to_priv(mbuf));
 }
 
-struct alignas(64) Meta {
-  FlowKey key;
-  uint64_t hash = 0;
-  Flow* flow = nullptr;
-  PacketView view;
+// What a packet begins with, all of it in one store; Rx says the rest.
+struct alignas(32) PacketState {
   Verdict verdict = Verdict::kUndecided;
   Action action = Action::kNone;
   Route route = Route::kReceived;
@@ -86,7 +85,30 @@ struct alignas(64) Meta {
   bool lookup = false;                 // `key` names a flow, if there is one
   bool source_may_be_service = false;  // egress guard: a reply, or `vip`
   bool tagged = false;                 // the mbuf has its PacketTag
-  uint32_t candidate = 0;              // FlowTable::PrefetchFlow's, of `hash`
+  bool plain = false;     // read by ParsePlain; its device takes no hop
+  bool finished = false;  // only to be sent: by ForwardKnown
+  uint8_t unused[13] = {};
+
+  // Nobody has looked at it yet, and no stage has anything against it.
+  bool IsNew() const {
+    uint32_t word;
+    std::memcpy(&word, static_cast<const void*>(this), sizeof(word));
+    return word == 0;
+  }
+};
+static_assert(sizeof(PacketState) == 32);
+static_assert(static_cast<int>(Verdict::kUndecided) == 0 &&
+              static_cast<int>(Action::kNone) == 0 &&
+              static_cast<int>(Route::kReceived) == 0 &&
+              static_cast<int>(Side::kNone) == 0 &&
+              offsetof(PacketState, side) == 3);  // of which IsNew reads zeros
+
+struct alignas(64) Meta : PacketState {
+  PacketView view;
+  FlowKey key;
+  uint64_t hash = 0;
+  Flow* flow = nullptr;
+  uint32_t candidate = 0;  // FlowTable::PrefetchFlow's, of `hash`
 
   bool undecided() const { return verdict == Verdict::kUndecided; }
 };
@@ -109,6 +131,8 @@ struct Burst {
   // 32 to 256 measured alike on veth; 64 is where memif levels off.
   static constexpr uint16_t kMax = 64;
   uint16_t count = 0;
+  bool all_plain = false;     // Parse: PacketState::plain of all
+  bool all_finished = false;  // FindFlow: PacketState::finished of all
   std::array<rte_mbuf*, kMax> mbuf;
   std::array<Meta, kMax> meta;
 };

@@ -10,12 +10,12 @@
 #include "dataplane/flow/flow_table.h"
 #include "dataplane/flow/fragments.h"
 #include "dataplane/flow/owner.h"
+#include "dataplane/flow/waiting_room.h"
 #include "dataplane/stage/burst.h"
 #include "dataplane/stage/counters.h"
 #include "dataplane/stage/events.h"
 #include "dataplane/stage/handoff.h"
-#include "dataplane/stage/token_bucket.h"
-#include "dataplane/stage/waiting_room.h"
+#include "dataplane/table/token_bucket.h"
 
 namespace godwit {
 

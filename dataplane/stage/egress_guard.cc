@@ -73,12 +73,6 @@ bool MayLeave(const Snapshot& snapshot, const uint8_t* frame, size_t readable,
   return FrameMayLeave(snapshot, frame, readable, sources);
 }
 
-MayHave SourcesOf(const Meta& meta) {
-  if (meta.action == Action::kFromKernel) return MayHave::kKernel;
-  return meta.source_may_be_service ? MayHave::kUnicastOrService
-                                    : MayHave::kUnicast;
-}
-
 void GuardEgress(const Snapshot& snapshot, Burst& burst) {
   for (uint16_t i = 0; i < burst.count; ++i) {
     Meta& meta = burst.meta[i];

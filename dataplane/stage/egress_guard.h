@@ -28,7 +28,11 @@ bool MayLeave(const Snapshot& snapshot, const uint8_t* frame, size_t readable,
               MayHave sources);
 
 // What the packet's action allows.
-MayHave SourcesOf(const Meta& meta);
+inline MayHave SourcesOf(const Meta& meta) {
+  if (meta.action == Action::kFromKernel) return MayHave::kKernel;
+  return meta.source_may_be_service ? MayHave::kUnicastOrService
+                                    : MayHave::kUnicast;
+}
 
 // Turns what may not leave into kLeakPrevented.
 void GuardEgress(const Snapshot& snapshot, Burst& burst);

@@ -3,6 +3,7 @@
 
 #include "dataplane/net/headers.h"
 #include "dataplane/stage/decide.h"
+#include "dataplane/stage/forward_known.h"
 #include "dataplane/stage/lend.h"
 #include "dataplane/stage/next_hop.h"
 #include "dataplane/stage/tx.h"
@@ -30,8 +31,9 @@ bool OpensAnew(const Snapshot& snapshot, const Flow& flow) {
 }
 
 // Leaves `meta` without a flow, and undecided, where the packet is not of it.
-void MoveTcp(const Snapshot& snapshot, Flow& flow, bool from_client,
-             uint32_t now, Context& context, Meta& meta) {
+[[gnu::noinline]] void MoveTcp(const Snapshot& snapshot, Flow& flow,
+                               bool from_client, uint32_t now, Context& context,
+                               Meta& meta) {
   const TcpEvent event = TcpEventOf(meta.view.l4_flags);
   if (event == TcpEvent::kSyn && !from_client &&
       flow.kind == FlowKind::kInbound && OpensAnew(snapshot, flow))
@@ -61,8 +63,7 @@ void MoveTcp(const Snapshot& snapshot, Flow& flow, bool from_client,
   if (earlier) context.flows->Shorten(flow);
 }
 
-void DecideByFlow(const Snapshot& snapshot, Meta& meta) {
-  Flow& flow = *meta.flow;
+void DecideByFlow(const Snapshot& snapshot, Flow& flow, Meta& meta) {
   const bool inbound = flow.kind == FlowKind::kInbound;
   meta.queue = flow.queue;
   meta.service = flow.service;
@@ -92,8 +93,8 @@ bool MayBeElsewhere(const Meta& meta) {
 
 // UseFlow, where it runs for every packet; not of a lent flow.
 [[gnu::always_inline]] inline void UseFound(const Snapshot& snapshot,
-                                            Context& context, Meta& meta) {
-  Flow& flow = *meta.flow;
+                                            Context& context, Flow& flow,
+                                            Meta& meta) {
   // Both ends are in this node: nothing of it ever comes from a wire (ANY-16).
   if (flow.to_uplink == kLoopAdjacency && meta.side == Side::kUplink &&
       meta.route != Route::kLoop && meta.route != Route::kLoopReply)
@@ -117,7 +118,7 @@ bool MayBeElsewhere(const Meta& meta) {
         context.now + TimeoutOf(snapshot.nat->timeouts, flow);
     if (flow.deadline != deadline) flow.deadline = deadline;
   }
-  DecideByFlow(snapshot, meta);
+  DecideByFlow(snapshot, flow, meta);
 }
 
 }  // namespace
@@ -128,7 +129,7 @@ void UseFlow(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
       (FollowLent(snapshot, context, mbuf, meta) || meta.flow == nullptr)) {
     return;
   }
-  UseFound(snapshot, context, meta);
+  UseFound(snapshot, context, *meta.flow, meta);
 }
 
 bool StillHolds(const Snapshot& snapshot, const Flow& flow) {
@@ -196,23 +197,31 @@ void SteerToOwner(const Snapshot& snapshot, Context& context, Burst& burst) {
 
 void FindFlow(const Snapshot& snapshot, Context& context, Burst& burst) {
   FlowTable& flows = *context.flows;
-  for (uint16_t i = 0; i < burst.count; ++i) {
-    Meta& meta = burst.meta[i];
-    if (!meta.lookup || !meta.undecided()) continue;
-    meta.flow =
-        flows.FindPrefetched(meta.candidate, meta.hash, meta.key, context.now);
-    if (meta.flow == nullptr) continue;
-    if (meta.flow->epoch != snapshot.epoch &&
-        !JudgeAgain(snapshot, flows, *meta.flow)) [[unlikely]] {
-      meta.flow = nullptr;
+  Meta* const end = burst.meta.data() + burst.count;
+  rte_mbuf** mbuf = burst.mbuf.data();
+  bool all_finished = true;
+  for (Meta* at = burst.meta.data(); at != end; ++at, ++mbuf) {
+    Meta& meta = *at;
+    Flow* flow = nullptr;
+    if (meta.lookup && meta.undecided()) [[likely]] {
+      flow = flows.FindPrefetched(meta.candidate, meta.hash, meta.key,
+                                  context.now);
+    }
+    if (flow == nullptr || (flow->epoch != snapshot.epoch &&
+                            !JudgeAgain(snapshot, flows, *flow))) [[unlikely]] {
+      all_finished = false;
       continue;
     }
+    meta.flow = flow;
     if (MayBeElsewhere(meta)) [[unlikely]] {
-      UseFlow(snapshot, context, burst.mbuf[i], meta);
+      UseFlow(snapshot, context, *mbuf, meta);
+      all_finished = false;
       continue;
     }
-    UseFound(snapshot, context, meta);
+    UseFound(snapshot, context, *flow, meta);
+    if (!ForwardKnown(snapshot, *flow, *mbuf, meta)) all_finished = false;
   }
+  burst.all_finished = all_finished;
 }
 
 }  // namespace godwit

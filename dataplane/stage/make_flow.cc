@@ -368,6 +368,7 @@ void MakeFlow(const Snapshot& snapshot, Context& context, Burst& burst) {
       context.ownership->workers() > 1 && snapshot.nat->MayHaveMoved();
   for (uint16_t i = 0; i < burst.count; ++i) {
     Meta& meta = burst.meta[i];
+    if (meta.finished) continue;
     rte_mbuf* mbuf = burst.mbuf[i];
     if (meta.undecided()) {
       if (!drafted) DraftFlows(snapshot, context, burst, i, drafts);

@@ -6,10 +6,10 @@
 #include <utility>
 
 #include "dataplane/net/headers.h"
-#include "dataplane/net/plain_packet.h"
 #include "dataplane/stage/decide.h"
 #include "dataplane/stage/find_flow.h"
 #include "dataplane/stage/link_answer.h"
+#include "dataplane/stage/parse_plain.h"
 
 namespace godwit {
 namespace {
@@ -192,20 +192,6 @@ void FromKernel(const Snapshot& snapshot, const uint8_t* frame,
          view.destination_l4port, kKernelQueue, meta);
 }
 
-// First bytes of the addresses that are not global unicast ones, and of few
-// that are.
-constexpr std::array<bool, 256> kMayBeSpecial = [] {
-  std::array<bool, 256> special{};
-  for (size_t first = 224; first < 256; ++first) special[first] = true;
-  special[0] = special[127] = special[169] = true;
-  return special;
-}();
-
-// False: a global unicast address, for sure.
-bool MayBeSpecial(const IpAddress& address) {
-  return kMayBeSpecial[address.bytes[address.IsV4() ? 12 : 0]];
-}
-
 bool IsMartianOfQueue(const IpAddress& source) {
   return source.IsLoopback() || source.IsLinkLocal() || source.IsMulticast() ||
          source.IsUnspecified() || IsBroadcast(source);
@@ -268,8 +254,8 @@ void FromLoop(const uint8_t* frame, Meta& meta) {
          view.destination_l4port, view.source_l4port, kUplinkSide, meta);
 }
 
-void ParseOne(const Snapshot& snapshot, Context& context, rte_mbuf*& mbuf,
-              Meta& meta) {
+[[gnu::noinline]] void ParseOne(const Snapshot& snapshot, Context& context,
+                                rte_mbuf*& mbuf, Meta& meta) {
   if (!MakeHeadersOurs(mbuf, meta, context.pool)) {
     meta.verdict = Verdict::kDropMbufNone;
     return;
@@ -277,9 +263,7 @@ void ParseOne(const Snapshot& snapshot, Context& context, rte_mbuf*& mbuf,
   const uint8_t* frame = FrameOf(mbuf);
   const size_t readable = rte_pktmbuf_data_len(mbuf);
   const size_t size = rte_pktmbuf_pkt_len(mbuf);
-  const ParseError error = ReadPlain(frame, readable, size, meta.view)
-                               ? ParseError::kNone
-                               : ParseFrame(frame, readable, size, meta.view);
+  const ParseError error = ParseFrame(frame, readable, size, meta.view);
   const Device& device = snapshot.devices[meta.in];
   meta.side = device.side;
   if (error != ParseError::kNone) {
@@ -333,6 +317,11 @@ Verdict CheckAddressesOfQueue(const IpAddress& source,
 
 void Parse(const Snapshot& snapshot, Context& context, Burst& burst) {
   const FlowTable& flows = *context.flows;
+  burst.all_plain = true;
+  // Nearly always that of the packet before.
+  DeviceId in = kNoDevice;
+  const Device* device = &snapshot.devices[kNoDevice];
+  Side side = Side::kNone;
   uint16_t bucket_sent_for = 0;
   uint16_t flow_sent_for = 0;
   for (uint16_t i = 0; i < burst.count;) {
@@ -340,11 +329,22 @@ void Parse(const Snapshot& snapshot, Context& context, Burst& burst) {
         static_cast<uint16_t>(std::min<int>(i + kGroup, burst.count));
     for (; i < end; ++i) {
       Meta& meta = burst.meta[i];
-      meta.key = FlowKey{};
-      meta.lookup = false;
-      if (meta.undecided()) {
-        ParseOne(snapshot, context, burst.mbuf[i], meta);
+      // One that has gone since (Rx has said so) is no device of ours.
+      if (meta.in != in && meta.undecided()) [[unlikely]] {
+        in = meta.in;
+        device = &snapshot.devices[in];
+        side = PlainSideOf(*device);
       }
+      rte_mbuf* mbuf = burst.mbuf[i];
+      if (side == Side::kUplink
+              ? ParsePlain<Side::kUplink>(*device, mbuf, meta)
+              : side == Side::kQueue &&
+                    ParsePlain<Side::kQueue>(*device, mbuf, meta)) [[likely]] {
+        continue;
+      }
+      burst.all_plain = false;
+      meta.key = FlowKey{};
+      if (meta.undecided()) ParseOne(snapshot, context, burst.mbuf[i], meta);
     }
     for (; flow_sent_for < bucket_sent_for; ++flow_sent_for) {
       SendForFlow(flows, burst.meta[flow_sent_for]);

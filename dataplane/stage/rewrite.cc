@@ -5,8 +5,10 @@
 
 #include "dataplane/net/checksum.h"
 #include "dataplane/net/headers.h"
+#include "dataplane/net/translate.h"
 #include "dataplane/stage/answer.h"
 #include "dataplane/stage/egress_guard.h"
+#include "dataplane/stage/forward_known.h"
 #include "dataplane/stage/fragment_out.h"
 #include "dataplane/stage/tx.h"
 
@@ -14,51 +16,6 @@ namespace godwit {
 namespace {
 
 constexpr size_t kTagSize = sizeof(VlanTag);
-
-// Where the l4 checksum stands, and whether 0 means "none" there.
-void FixL4Checksum(uint8_t* l4, const PacketView& view, uint16_t delta) {
-  uint8_t* field = nullptr;
-  switch (view.protocol) {
-    case kProtoTcp:
-      field = l4 + offsetof(TcpHeader, checksum);
-      break;
-    case kProtoUdp:
-      field = l4 + offsetof(UdpHeader, checksum);
-      break;
-    default:
-      field = l4 + offsetof(IcmpHeader, checksum);
-      break;
-  }
-  uint16_t sum;
-  std::memcpy(&sum, field, 2);
-  if (view.protocol == kProtoUdp && sum == 0) return;  // UDP-01, UDP-04
-  sum = ApplyDelta(sum, delta);
-  if (view.protocol == kProtoUdp && sum == 0) sum = 0xffff;  // UDP-02
-  std::memcpy(field, &sum, 2);
-}
-
-void WriteAddress(uint8_t* l3, bool is_v4, bool source,
-                  const IpAddress& address, uint16_t l3_delta) {
-  if (is_v4) {
-    auto* ip = reinterpret_cast<Ipv4Header*>(l3);
-    std::memcpy(source ? ip->source : ip->destination, address.V4Bytes(), 4);
-    ip->checksum = ApplyDelta(ip->checksum, l3_delta);
-  } else {
-    auto* ip = reinterpret_cast<Ipv6Header*>(l3);
-    std::memcpy(source ? ip->source : ip->destination, address.bytes.data(),
-                16);
-  }
-}
-
-void WriteL4Port(uint8_t* l4, const PacketView& view, bool source,
-                 uint16_t l4port) {
-  const uint16_t wire = Be16(l4port).wire();
-  size_t at = source ? 0 : 2;
-  if (IsIcmp(view.protocol)) {
-    at = offsetof(IcmpHeader, id);
-  }
-  std::memcpy(l4 + at, &wire, 2);
-}
 
 // Many sources become one, so what they called their datagrams may clash at
 // the other end (FRG-09, RFC 6864 5.3.1): what is fragmented, or is about to
@@ -90,17 +47,13 @@ void Translate(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
   const PacketView& view = meta.view;
   const bool out = meta.action == Action::kTranslateOut;
   uint8_t* frame = FrameOf(mbuf);
-  const IpAddress& address =
-      out ? snapshot.nat->unicast[flow.unicast] : flow.local;
-  const uint16_t l3_delta = out ? flow.l3_delta : NegateDelta(flow.l3_delta);
-  WriteAddress(frame + view.l3_offset, view.is_v4, out, address, l3_delta);
+  const NewEnd end = NewEndOf(snapshot, flow, out);
+  TranslateL3(frame + view.l3_offset, view.is_v4, out, end);
   if (out && (cut || view.fragment != FragmentKind::kWhole)) [[unlikely]] {
     Rename(mbuf, meta, context);
   }
   if (!view.HasL4()) return;
-  uint8_t* l4 = frame + view.l4_offset;
-  WriteL4Port(l4, view, out, out ? flow.external_l4port : flow.local_l4port);
-  FixL4Checksum(l4, view, out ? flow.l4_delta : NegateDelta(flow.l4_delta));
+  TranslateL4(frame + view.l4_offset, view.protocol, out, end);
 }
 
 bool IsError(const Meta& meta) {
@@ -309,7 +262,7 @@ void Rewrite(const Snapshot& snapshot, Context& context, Burst& burst) {
     const bool moves = meta.verdict == Verdict::kDelivered ||
                        meta.verdict == Verdict::kSent ||
                        meta.verdict == Verdict::kPunted;
-    if (!moves) continue;
+    if (!moves || meta.finished) continue;
     Fit fit = Fit::kWhole;
     if (meta.view.kind == FrameKind::kIp) {
       fit = CheckRoom(snapshot, context, mbuf, meta);

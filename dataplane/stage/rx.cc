@@ -4,6 +4,8 @@
 #include <rte_ethdev.h>
 #include <rte_ether.h>
 
+#include <cstring>
+
 #include "dataplane/stage/tx.h"
 
 namespace godwit {
@@ -13,18 +15,16 @@ namespace {
 // side's may reach the transmit side (MBF-04).
 constexpr uint64_t kMemoryFlags = RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
 
-void Begin(Meta& meta, Route route, DeviceId device) {
+PacketState Beginning(Route route, DeviceId device) {
+  PacketState state;
+  state.route = route;
+  state.in = device;
+  return state;
+}
+
+void Begin(const PacketState& state, Meta& meta) {
+  std::memcpy(static_cast<PacketState*>(&meta), &state, sizeof(state));
   meta.flow = nullptr;
-  meta.verdict = Verdict::kUndecided;
-  meta.action = Action::kNone;
-  meta.route = route;
-  meta.in = device;
-  meta.out = kNoDevice;
-  meta.adjacency = kNoAdjacency;
-  meta.queue = 0;
-  meta.service = kNoService;
-  meta.source_may_be_service = false;
-  meta.tagged = false;
 }
 
 }  // namespace
@@ -33,6 +33,7 @@ void Rx(DeviceId device, DeviceLane lane, Context& context, Burst& burst) {
   burst.count = rte_eth_rx_burst(lane.eth_port, lane.index, burst.mbuf.data(),
                                  Burst::kMax);
   if (burst.count == 0) return;
+  const PacketState state = Beginning(Route::kReceived, device);
   uint64_t bytes = 0;
   for (uint16_t i = 0; i < burst.count; ++i) {
     rte_prefetch0(rte_pktmbuf_mtod(burst.mbuf[i], void*));
@@ -45,7 +46,7 @@ void Rx(DeviceId device, DeviceLane lane, Context& context, Burst& burst) {
     }
     bytes += burst.mbuf[i]->pkt_len;
     burst.mbuf[i]->ol_flags &= kMemoryFlags;
-    Begin(burst.meta[i], Route::kReceived, device);
+    Begin(state, burst.meta[i]);
   }
   Counts& counts = context.counters->counts;
   counts.received += burst.count;
@@ -59,7 +60,7 @@ void RxAgain(rte_mbuf** mbufs, uint16_t count, const Snapshot& snapshot,
   for (uint16_t i = 0; i < count; ++i) {
     burst.mbuf[i] = mbufs[i];
     const PacketTag& tag = TagOf(mbufs[i]);
-    Begin(burst.meta[i], tag.route, tag.device);
+    Begin(Beginning(tag.route, tag.device), burst.meta[i]);
     burst.meta[i].tagged = true;
     const bool gone = tag.device >= snapshot.devices.size() ||
                       snapshot.devices[tag.device].side == Side::kNone;

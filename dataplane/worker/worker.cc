@@ -115,11 +115,13 @@ uint32_t Worker::Turn() {
 void Worker::Process(const Snapshot& snapshot) {
   if (burst_.count != 0) {
     Parse(snapshot, context_, burst_);
-    FollowFirst(snapshot, context_, burst_);
+    if (!burst_.all_plain) FollowFirst(snapshot, context_, burst_);
     SteerToOwner(snapshot, context_, burst_);
     FindFlow(snapshot, context_, burst_);
-    MakeFlow(snapshot, context_, burst_);
-    Rewrite(snapshot, context_, burst_);
+    if (!burst_.all_finished) {
+      MakeFlow(snapshot, context_, burst_);
+      Rewrite(snapshot, context_, burst_);
+    }
     GuardEgress(snapshot, burst_);
     Tx(snapshot, context_, burst_);
     context_.flows->Settle();

@@ -3,7 +3,7 @@
 // quote, how many (RFC 1812 4.3.2, RFC 4443 2.4).
 #include <algorithm>
 
-#include "dataplane/stage/token_bucket.h"
+#include "dataplane/table/token_bucket.h"
 #include "tests/walks/world.h"
 
 namespace godwit {

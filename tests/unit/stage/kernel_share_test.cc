@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <memory>
 
-#include "dataplane/stage/token_bucket.h"
+#include "dataplane/table/token_bucket.h"
 
 namespace godwit {
 namespace {

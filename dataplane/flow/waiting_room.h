@@ -2,10 +2,8 @@
 // Packets that wait for a neighbour (L2-14). They wait as they came, are tried
 // again whenever a snapshot is new, and leave as a drop after three seconds:
 // the kernel has asked three times by then (RFC 4861 MAX_UNICAST_SOLICIT).
-#ifndef GODWIT_DATAPLANE_STAGE_WAITING_ROOM_H_
-#define GODWIT_DATAPLANE_STAGE_WAITING_ROOM_H_
-
-#include <rte_mbuf.h>
+#ifndef GODWIT_DATAPLANE_FLOW_WAITING_ROOM_H_
+#define GODWIT_DATAPLANE_FLOW_WAITING_ROOM_H_
 
 #include <array>
 #include <cstdint>
@@ -13,6 +11,8 @@
 #include "dataplane/net/address.h"
 #include "dataplane/snapshot/adjacency.h"
 #include "dataplane/table/timer_wheel.h"
+
+struct rte_mbuf;
 
 namespace godwit {
 
@@ -82,4 +82,4 @@ class WaitingRoom {
 
 }  // namespace godwit
 
-#endif  // GODWIT_DATAPLANE_STAGE_WAITING_ROOM_H_
+#endif  // GODWIT_DATAPLANE_FLOW_WAITING_ROOM_H_

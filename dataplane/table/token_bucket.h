@@ -2,8 +2,8 @@
 // What is given out by shares: answers by a token bucket on the tick clock
 // (RFC 1812 4.3.2.8; RFC 4443 2.4f: a bucket, not a bare timer), a worker's
 // time for frames to the kernel.
-#ifndef GODWIT_DATAPLANE_STAGE_TOKEN_BUCKET_H_
-#define GODWIT_DATAPLANE_STAGE_TOKEN_BUCKET_H_
+#ifndef GODWIT_DATAPLANE_TABLE_TOKEN_BUCKET_H_
+#define GODWIT_DATAPLANE_TABLE_TOKEN_BUCKET_H_
 
 #include <algorithm>
 #include <array>
@@ -154,4 +154,4 @@ class KernelTalks {
 
 }  // namespace godwit
 
-#endif  // GODWIT_DATAPLANE_STAGE_TOKEN_BUCKET_H_
+#endif  // GODWIT_DATAPLANE_TABLE_TOKEN_BUCKET_H_
