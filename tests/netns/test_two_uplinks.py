@@ -116,3 +116,24 @@ def test_the_higher_metric_serves_while_the_first_gateway_is_silent(site, traffi
     moves(site, traffic, lambda: site.router_dies(1), lambda: site.router_lives(1), "two metrics, the first dies")
   finally:
     routes("del")
+
+
+def test_a_route_that_bird_withdraws(site, traffic):
+  """The routes are those that both routers announce; one of them stops to."""
+  for family in (4, 6):
+    site.n.ip(f"-{family}", "route", "del", "default")
+  with contextlib.ExitStack() as stack:
+    routers = {number: site.bird(number) for number in (1, 2)}
+    stack.callback(lambda: [bird.close() for bird in routers.values()])
+    node = site.node_bird()
+    stack.callback(node.close)
+    wait_for("both default routes, of both families", lambda: site.default_routes() == {4: {1, 2}, 6: {1, 2}}, 60)
+
+    def goes():
+      routers[1].close()
+      wait_for("one is withdrawn", lambda: site.default_routes() == {4: {2}, 6: {2}}, 60)
+
+    def comes():
+      routers[1] = site.bird(1)
+      wait_for("it is back", lambda: site.default_routes() == {4: {1, 2}, 6: {1, 2}}, 60)
+    moves(site, traffic, goes, comes, "BIRD withdraws a route")

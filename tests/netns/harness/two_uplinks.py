@@ -18,15 +18,17 @@ import threading
 import time
 
 from harness import packets as pk
+from harness.bgp import Bird, documented
 from harness.daemon import Daemon
 from harness.netns import Netns, veth
-from harness.routers import FAMILIES, become_router, wait_for
+from harness.routers import FAMILIES, SESSION, become_router, wait_for
 from harness.world import WORKER_CPU
 
 SERVICE = {4: "192.0.2.53", 6: "2001:db8:53::53"}
 UNICAST = {4: "203.0.113.7", 6: "2001:db8:7::7"}
 FAR = {4: "198.51.100.200", 6: "2001:db8:f::200"}
 HOST = {4: 32, 6: 128}
+ANY = {4: "0.0.0.0/0", 6: "::/0"}
 PORT = 53
 PULSE = 0.02      # seconds between two packets of a UDP flow, or two writes of a download
 ROUTERS = (1, 2)
@@ -145,11 +147,27 @@ class Site:
   def link_lives(self, number):
     self.sw.ip("link", "set", f"n{number}", "up")
 
-  def restore_addresses(self, number):
-    """What a link that went down has taken from kernels: routes, never addresses of IPv4."""
+  def bird(self, number):
+    """The router's: it offers a default route to the node."""
+    text = f"router id {between(number, 1)[4]};\nprotocol device {{}}\n"
     for family in FAMILIES:
-      for address in (SERVICE[family], UNICAST[family]):
-        self.r[number].ip(f"-{family}", "route", "replace", address, "via", between(number, 2)[family])
+      text += f"""protocol static {{ ipv{family}; route {ANY[family]} via {between(number + 8, 2)[family]}; }}
+protocol bgp node{family} {{
+  local {between(number, 1)[family]} as 65000; neighbor {UNICAST[family]} as 65001; multihop 2;
+{SESSION}
+  ipv{family} {{ import none; export all; next hop self; }};
+}}
+"""
+    return Bird(self.r[number], f"r{number}", text)
+
+  def node_bird(self):
+    """With what docs/operations.md says of two uplinks."""
+    return Bird(self.n, "n", f"router id {UNICAST[4]};\nprotocol device {{}}\n" + documented("bird.conf, two uplinks"))
+
+  def default_routes(self):
+    """Through which routers the kernel's default routes lead, by family."""
+    return {family: {n for n in ROUTERS if f"via {between(n, 1)[family]} " in
+                     self.n.ip(f"-{family}", "route", "show", "default")} for family in FAMILIES}
 
   def wait_for_gateways(self):
     def answer():
