@@ -8,7 +8,7 @@
  * a neighbour that it can still reach is refused and counted, and the control
  * thread has the kernel ask (RFC 826 as conformance L2-05 wants it). A
  * neighbour that has really moved does not answer at its old address, is
- * forgotten, asked for, and then known by its answer.
+ * forgotten in half a second, asked for, and then known by its answer.
  *
  * One that claims an address of this node is counted and passed: the kernel
  * keeps its own (RFC 5227 2.4; L2-06). */

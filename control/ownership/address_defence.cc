@@ -22,6 +22,11 @@ constexpr auto kDefendInterval = std::chrono::seconds(10);  // RFC 5227 1.1
 // Longer than the control thread is ever busy with a change.
 constexpr auto kHold = std::chrono::seconds(20);
 constexpr size_t kMaxSaid = 4096;
+// A neighbour has so long for an answer, so often.
+constexpr auto kPatience = std::chrono::milliseconds(170);
+constexpr int kQuestions = 3;
+constexpr auto kBetweenDoubts = std::chrono::seconds(1);
+constexpr size_t kMaxDoubts = 512;
 constexpr size_t kIpv4Size = 4;
 
 struct [[gnu::packed]] Announcement {
@@ -70,9 +75,9 @@ absl::Status AnnounceAddress(int ifindex, const MacAddress& mac,
 }
 
 // Whom the kernel can reach on a link, and what is ours there.
-ArpGuard::Holders HoldersOn(const AddressDefence::Link& link,
-                            const AddressDefence::Own& own,
-                            const Observation& observed) {
+ArpGuard::Holders AllHoldersOn(const AddressDefence::Link& link,
+                               const AddressDefence::Own& own,
+                               const Observation& observed) {
   ArpGuard::Holders holders;
   for (const NeighbourEntry& entry : observed.neighbours) {
     if (entry.ifindex != link.ifindex || !entry.address.IsV4()) continue;
@@ -132,21 +137,103 @@ void AddressDefence::Turn(const std::vector<Link>& links, const Own& own,
   const bool is_new = observed != observed_ || own != own_;
   const bool hold = is_new || now >= next_hold_;
   if (hold) next_hold_ = now + kHold / 4;
+  const bool is_free = FollowDoubts(watch, now);
   for (size_t i = 0; i < links_.size(); ++i) {
     if (guards_[i] == nullptr) continue;
     if (hold) guards_[i]->HoldUntil(now + kHold).IgnoreError();
     const std::vector<ArpGuard::Claim> claims = guards_[i]->Take();
-    if (claims.empty() && !is_new) continue;
+    if (claims.empty() && !is_new && !is_free) continue;
     const ArpGuard::Holders holders = HoldersOn(links_[i], own, *observed);
     for (const ArpGuard::Claim& claim : claims) {
       if (IsOurs(claim.mac, *observed)) continue;
-      Judge(links_[i], claim, holders, watch, now);
+      Judge(links_[i], claim, holders, now);
     }
     const absl::Status known = guards_[i]->Publish(holders);
     if (!known.ok()) log_(std::string(known.message()));
   }
   observed_ = observed;
   own_ = own;
+  for (const auto& [ifindex, address] : to_forget_) {
+    watch.Forget(ifindex, address).IgnoreError();
+  }
+  to_forget_.clear();
+}
+
+ArpGuard::Holders AddressDefence::HoldersOn(const Link& link, const Own& own,
+                                            const Observation& observed) const {
+  ArpGuard::Holders holders = AllHoldersOn(link, own, observed);
+  for (const auto& [key, doubt] : doubts_) {
+    if (key.first != link.ifindex || doubt.stage != Doubt::Stage::kForgotten) {
+      continue;
+    }
+    const auto holder = holders.find(key.second);
+    const bool is_old = holder != holders.end() &&
+                        holder->second.whose == kArpNeighbour &&
+                        IsSame(holder->second.mac, doubt.mac);
+    if (is_old) holders.erase(holder);  // the list is older than that
+  }
+  return holders;
+}
+
+void AddressDefence::BeginDoubt(const DoubtKey& key, const MacAddress& mac,
+                                Clock::time_point now) {
+  const auto known = doubts_.find(key);
+  if (known != doubts_.end()) {
+    known->second.again = known->second.stage != Doubt::Stage::kAsking;
+    known->second.next = mac;
+    return;
+  }
+  if (doubts_.size() >= kMaxDoubts) return;  // it will say so again
+  Doubt& doubt = doubts_[key];
+  doubt.mac = mac;
+  doubt.begun = now;
+}
+
+void AddressDefence::Ask(const DoubtKey& key, Doubt& doubt, KernelWatch& watch,
+                         Clock::time_point now) {
+  if (doubt.asked != 0 && now - doubt.last_asked < kPatience) return;
+  if (doubt.asked != 0) {
+    const auto state = watch.StateOf(key.first, key.second);
+    if (!state.ok() || *state != NeighbourState::kProbe) {
+      doubt.stage = Doubt::Stage::kAnswered;  // or there is no such neighbour
+      return;
+    }
+  }
+  if (doubt.asked < kQuestions) {
+    ++doubt.asked;
+    doubt.last_asked = now;
+    watch.Doubt(key.first, key.second).IgnoreError();
+    return;
+  }
+  doubt.stage = Doubt::Stage::kForgotten;
+  to_forget_.push_back(key);
+}
+
+bool AddressDefence::FollowDoubts(KernelWatch& watch, Clock::time_point now) {
+  for (auto& [key, doubt] : doubts_) {
+    if (doubt.stage == Doubt::Stage::kAsking) Ask(key, doubt, watch, now);
+    const bool is_over = doubt.stage != Doubt::Stage::kAsking &&
+                         now - doubt.begun >= kBetweenDoubts;
+    if (!is_over || !doubt.again) continue;
+    const MacAddress mac = doubt.next;
+    doubt = Doubt{};
+    doubt.mac = mac;
+    doubt.begun = now;
+  }
+  std::erase_if(doubts_, [now](const auto& item) {
+    return item.second.stage != Doubt::Stage::kAsking &&
+           now - item.second.begun >= kBetweenDoubts;
+  });
+  for (const auto& [ifindex, address] : to_forget_) {
+    for (const Link& link : links_) {
+      if (link.ifindex != ifindex) continue;
+      log_(absl::StrCat("uplink ", link.name, ": ", address.ToString(),
+                        " no longer answers at ",
+                        MacToString(doubts_[{ifindex, address}].mac),
+                        "; all on the link are asked"));
+    }
+  }
+  return !to_forget_.empty();
 }
 
 bool AddressDefence::IsOurs(const MacAddress& mac,
@@ -158,7 +245,7 @@ bool AddressDefence::IsOurs(const MacAddress& mac,
 }
 
 void AddressDefence::Judge(const Link& link, const ArpGuard::Claim& claim,
-                           const ArpGuard::Holders& holders, KernelWatch& watch,
+                           const ArpGuard::Holders& holders,
                            Clock::time_point now) {
   // Of one that was forgotten since, nobody is left to be asked.
   const auto holder = holders.find(claim.address);
@@ -166,7 +253,9 @@ void AddressDefence::Judge(const Link& link, const ArpGuard::Claim& claim,
       holder == holders.end() ? kArpNeighbour : holder->second.whose;
   const bool is_own = whose != kArpNeighbour;
   (is_own ? conflicts_ : refused_) += claim.frames;
-  if (!is_own) watch.Doubt(link.ifindex, claim.address).IgnoreError();
+  if (!is_own && holder != holders.end()) {
+    BeginDoubt({link.ifindex, claim.address}, holder->second.mac, now);
+  }
   if (said_.size() >= kMaxSaid) {
     std::erase_if(said_, [now](const auto& item) {
       return now - item.second >= kDefendInterval;

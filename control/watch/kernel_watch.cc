@@ -301,25 +301,6 @@ absl::StatusOr<bool> KernelWatch::MayAsk(const NeighbourKey& key) {
   return true;
 }
 
-absl::Status KernelWatch::Doubt(int ifindex, const IpAddress& address) {
-  const NeighbourKey key{ifindex, address};
-  const std::lock_guard<std::mutex> lock(writer_mutex_);
-  const auto entry = ReadNeighbour(writer_, ifindex, address);
-  if (!entry.ok() || entry->state == NeighbourState::kPermanent ||
-      !entry->usable()) {
-    return entry.status();
-  }
-  const auto may_ask = MayAsk(key);
-  if (!may_ask.ok() || !*may_ask) return may_ask.status();
-  const absl::Status asked =
-      SetNeighbour(writer_, key, NUD_PROBE, "doubting a neighbour");
-  // Which has cleared the flag.
-  if (asked.ok() && kept_alive_.contains(key)) {
-    return SendUse(key, Keeping::kKeep);
-  }
-  return asked;
-}
-
 absl::Status KernelWatch::KeepAlive(const std::vector<NeighbourKey>& wanted,
                                     const std::set<NeighbourKey>& watched) {
   const auto current = Current();

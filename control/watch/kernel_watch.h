@@ -65,10 +65,14 @@ class KernelWatch {
   // (no such interface, table full).
   absl::Status Resolve(int ifindex, const IpAddress& address);
 
-  // Asks the kernel whether a neighbour still answers where it was; it forgets
-  // one that does not after three seconds. Any thread, as often as Resolve; one
-  // that is permanent, or not known now, is left out.
+  // Asks the kernel whether a neighbour still answers where it was, at once,
+  // also where it was just asked; it forgets one that does not after three
+  // seconds. Any thread; one that is permanent, or not known now, is left out.
   absl::Status Doubt(int ifindex, const IpAddress& address);
+  // Of now, not of Current(): kReachable after a Doubt says that it answered.
+  absl::StatusOr<NeighbourState> StateOf(int ifindex, const IpAddress& address);
+  // Has the kernel forget where a neighbour was, and ask all on the link.
+  absl::Status Forget(int ifindex, const IpAddress& address);
 
   // The neighbours that the kernel is to keep resolved by itself from now on
   // (NTF_EXT_MANAGED, Linux 5.16), in place of those of the last call. Any

@@ -7,6 +7,8 @@ import pytest
 from harness import packets as pk
 from harness.netns import PATIENCE
 from harness.wire import arp
+from scapy.layers.inet6 import IPv6, in6_chksum
+from scapy.packet import Raw
 from test_neighbours import until
 
 EVIL = "02:00:00:00:66:66"
@@ -62,21 +64,71 @@ def test_L2_05_arp_is_answered_for_own_addresses_only(w):
     assert w.up.ask(address, pk.V4.GW, timeout=0.3, tries=3) is None, address
 
 
-def test_L2_05_a_gateway_that_has_moved_is_found_by_asking(w):
-  """Its announcement is not believed, and has the kernel ask where it was; nobody is there, so all are asked."""
+def announce(w, mac, family=pk.V4):
+  """As a router that takes over does; and it answers there from now on."""
+  w.up.hosts[family.GW] = mac
+  if family.v == 4:
+    gw = pk.packed(family.GW)
+    w.up.send_frame(arp(1, mac, gw, NOBODY, gw, ALL))
+  else:
+    w.up.send_frame(advertisement(mac, family.GW))
+
+
+def advertisement(mac, address):
+  """An unsolicited neighbour advertisement to all nodes, with the override flag (RFC 4861 7.2.6)."""
+  body = bytes([136, 0, 0, 0, 0xa0, 0, 0, 0]) + pk.packed(address) + bytes([2, 1]) + pk.mac_bytes(mac)
+  l3 = bytes(IPv6(src=address, dst="ff02::1", hlim=255, nh=58) / Raw(body))
+  checksum = in6_chksum(58, IPv6(l3), body)
+  l3 = l3[:42] + checksum.to_bytes(2, "big") + l3[44:]
+  return pk.mac_bytes("33:33:00:00:00:01") + pk.mac_bytes(mac) + b"\x86\xdd" + l3
+
+
+@pytest.mark.parametrize("family", pk.FAMILIES, ids=str)
+def test_L2_05_a_gateway_that_has_moved_is_followed_within_a_second(w, family):
+  """Its announcement is not believed (IPv4), and has the kernel ask where it was; nobody is there, so all are asked."""
   old, moved = w.up.mac, "02:00:00:00:00:02"
-  assert known(w) == old
-  w.up.hosts[pk.V4.GW] = moved
+  assert until(lambda: known(w, family.GW) == old)
+  took = []
   try:
-    announced = time.monotonic()
-    w.up.send_frame(arp(1, moved, pk.packed(pk.V4.GW), NOBODY, pk.packed(pk.V4.GW), ALL))
-    found = until(lambda: known(w) == moved, 3 * PATIENCE)
-    assert found, f"still {known(w)} after {time.monotonic() - announced:.1f} s"
-    assert until(lambda: next_hop(w) == moved)
+    # The best of some: this machine has other things to do.
+    while not took or (min(took) > 1 and len(took) < 6):
+      there = moved if known(w, family.GW) == old else old
+      time.sleep(LOCKTIME)
+      announced = time.monotonic()
+      announce(w, there, family)
+      found = until(lambda there=there: known(w, family.GW) == there, 3 * PATIENCE)
+      took.append(time.monotonic() - announced)
+      assert found, f"still {known(w, family.GW)} after {took} s"
+      if family.v == 4:
+        assert until(lambda there=there: next_hop(w) == there)
+    assert min(took) <= 1, took
   finally:
-    w.up.hosts[pk.V4.GW] = old
-    w.up.send_frame(arp(1, old, pk.packed(pk.V4.GW), NOBODY, pk.packed(pk.V4.GW), ALL))
-    assert until(lambda: known(w) == old, 3 * PATIENCE)
+    if known(w, family.GW) != old:
+      time.sleep(LOCKTIME)
+      announce(w, old, family)
+      assert until(lambda: known(w, family.GW) == old, 3 * PATIENCE)
+  assert family.v == 6 or f"{family.GW} no longer answers at {old}; all on the link are asked" in w.daemon.log(500)
+
+
+def test_L2_05_who_claims_again_and_again_moves_nothing_that_answers(w):
+  """And has the neighbour asked no more often than once a second, and twice more when it is slow."""
+  assert until(lambda: known(w) == w.up.mac)
+  time.sleep(LOCKTIME)
+  w.reset()
+  w.up.chatter.clear()
+  claims = list(lies(w).values())
+  begun = time.monotonic()
+  while time.monotonic() - begun < 3:
+    for frame in claims:
+      w.up.send_frame(frame)
+    assert known(w) == w.up.mac
+    time.sleep(0.05)
+  lasted = time.monotonic() - begun
+  gw = pk.packed(pk.V4.GW)
+  asked = [f for f in w.up.chatter if f.ethertype == 0x0806 and f.l3[7] == 1 and f.l3[24:28] == gw]
+  assert 2 <= len(asked) <= 3 * (lasted + 2), f"{len(asked)} questions in {lasted:.1f} s"
+  assert not [f for f in asked if f.dst == ALL], "all were asked, though it answers"
+  assert next_hop(w) == w.up.mac
 
 
 def announcements(w):
