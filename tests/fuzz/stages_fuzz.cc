@@ -11,17 +11,21 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "tests/fuzz/stages_input.h"
 #include "tests/fuzz/support/input.h"
 #include "tests/fuzz/support/oracle.h"
 #include "tests/fuzz/support/stages_world.h"
+#include "tests/support/lanes.h"
 #include "tests/support/walk.h"
 
 namespace godwit {
 namespace {
 
 constexpr size_t kMaxFrame = 2048;
+constexpr size_t kMostTimes = 900;  // of one rxq
 
 bool IsUplink(const std::string& device) { return device.starts_with("wan"); }
 
@@ -49,6 +53,12 @@ Ends EndsOf(const Bytes& packet) {
   return ends;
 }
 
+// Who has an address: the packet itself waits.
+bool IsQuestion(const Bytes& packet) {
+  const auto ip = ReadIp(packet);
+  return !ip || (ip->protocol == 58 && packet[ip->l4] == 135);
+}
+
 class Run {
  public:
   Run(Input input, uint16_t setup)
@@ -61,11 +71,20 @@ class Run {
       Send(device, packet.Frame(), 0);
     }
   }
+  ~Run() { HoldBuffers(false, 0); }
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
   void Go() {
     while (input_.left() >= 3) {
       const uint8_t step = input_.Byte();
       const uint16_t word = input_.Word();
-      if ((step & Step::kChange) != 0) {
+      const uint8_t kind = step & Step::kDevice;
+      if (kind == Step::kTrouble) {
+        trouble_ ^= word;
+        Change(0);
+      } else if (kind == Step::kFlood) {
+        times_ = std::min<size_t>(word, kMostTimes * WorkersOf(setup_));
+      } else if ((step & Step::kChange) != 0) {
         Change(word);
       } else {
         TakeStep(step, input_.Take(std::min<size_t>(word, kMaxFrame)));
@@ -76,7 +95,8 @@ class Run {
  private:
   void Change(uint16_t word) {
     setup_ ^= word & static_cast<uint16_t>(~Setup::kWorkers);
-    world_.Become(setup_);
+    HoldBuffers(false, 0);
+    world_.Become(setup_, trouble_);
     walk_.Publish(world_.builder());
     came_back_to_.clear();
     steady_ = false;
@@ -90,7 +110,34 @@ class Run {
     }
     Send(kDevices[step & Step::kDevice], frame, step);
   }
+  // All of the pool but `left`, which is what a step needs.
+  void HoldBuffers(bool hold, unsigned left) {
+    rte_mempool* pool = Lanes::Get().pool();
+    for (rte_mbuf* mbuf : held_) rte_pktmbuf_free(mbuf);
+    held_.clear();
+    while (hold && rte_mempool_avail_count(pool) > left) {
+      held_.push_back(rte_pktmbuf_alloc(pool));
+      if (held_.back() == nullptr) held_.pop_back();
+    }
+    walk_.CallerHolds(static_cast<unsigned>(held_.size()));
+  }
+  // More than a txq takes, or a waiting room.
+  bool Flood(const std::string& device, const Bytes& frame) {
+    if (times_ == 0) return false;
+    HoldBuffers(false, 0);
+    walk_.SendAll(device, std::vector<Bytes>(std::exchange(times_, 0), frame));
+    came_back_to_.clear();
+    return true;
+  }
   void Send(const std::string& device, const Bytes& frame, uint8_t step) {
+    if (Flood(device, frame)) return;
+    if ((trouble_ & Trouble::kNoBuffers) != 0) {
+      const unsigned own = (step & Step::kCut) != 0     ? 3
+                           : (step & Step::kBurst) != 0 ? 2
+                                                        : 1;
+      HoldBuffers(true,
+                  own + ((trouble_ & Trouble::kOneBuffer) != 0 ? 1U : 0U));
+    }
     const uint64_t mappings = walk_.mappings();
     const uint64_t inbound = walk_.inbound();
     std::vector<Arrival> out;
@@ -112,6 +159,7 @@ class Run {
                                 walk_.inbound() == inbound));
     }
     if (out.size() != 1 || !ip) return;
+    if (IsQuestion(out[0].Packet())) return;
     if (walk_.ending() != "sent" && walk_.ending() != "delivered") return;
     Judge(device, in, error, out[0]);
   }
@@ -156,6 +204,9 @@ class Run {
   uint16_t setup_;
   StagesWorld world_;
   Walk walk_;
+  uint16_t trouble_ = 0;
+  size_t times_ = 0;  // the next frame, if not once
+  std::vector<rte_mbuf*> held_;
   // While no time passes and nothing changes, no flow ends.
   std::map<Bytes, Bytes> came_back_to_;
   bool steady_ = true;

@@ -9,10 +9,13 @@
 namespace godwit {
 
 struct Step {
-  // One of kDevices; or kChange and more: no frame, but what the word says is
-  // turned round in the Setup.
+  // One of kDevices; or no frame, but what the word says is turned round in
+  // the Setup (kChange) or in the Trouble; or how often the next frame comes,
+  // at once. What else has the bit of kChange is a kChange.
   static constexpr uint8_t kDevice = 0x0f;
   static constexpr uint8_t kChange = 0x08;
+  static constexpr uint8_t kTrouble = 0x09;
+  static constexpr uint8_t kFlood = 0x0a;
   static constexpr uint8_t kBurst = 0x10;  // the frame twice, at once
   static constexpr uint8_t kWait = 0x20;   // before it, seconds: byte 0
   static constexpr uint8_t kCut = 0x40;    // in a chain of three buffers

@@ -18,6 +18,7 @@
 #include "dataplane/net/check.h"
 #include "dataplane/net/headers.h"
 #include "tests/fuzz/stages_input.h"
+#include "tests/fuzz/support/stages_stories.h"
 #include "tests/fuzz/support/stages_world.h"
 #include "tests/support/packet_samples.h"
 #include "tests/support/walk.h"
@@ -133,27 +134,6 @@ std::vector<Sequence> Sequences() {
   return all;
 }
 
-// What left, as it comes back: its ends swapped, as an answer.
-Bytes AnswerTo(Bytes packet) {
-  const bool v4 = packet[0] >> 4 == 4;
-  const ptrdiff_t size = v4 ? 4 : 16;
-  const auto source = packet.begin() + (v4 ? 12 : 8);
-  std::swap_ranges(source, source + size, source + size);
-  const size_t l4 = v4 ? 20 : 40;
-  const uint8_t protocol = packet[v4 ? 9 : 6];
-  if (protocol == kProtoTcp || protocol == kProtoUdp) {
-    const auto l4port = packet.begin() + static_cast<ptrdiff_t>(l4);
-    std::swap_ranges(l4port, l4port + 2, l4port + 2);
-    if (protocol == kProtoTcp) packet[l4 + 13] = 0x12;  // SYN, ACK
-  } else {
-    packet[l4] = v4 ? 0 : 129;
-  }
-  Bytes frame = FromHex("020000000001 0200000000aa");
-  Append(frame, FromHex(v4 ? "0800" : "86dd"));
-  Append(frame, packet);
-  return frame;
-}
-
 // Answers to the flows there, and errors about them. By the fixed seed of a
 // walk the l4ports given are the same each time.
 Sequence AnswersIn(uint16_t setup) {
@@ -234,6 +214,9 @@ void WriteSeeds(const std::filesystem::path& directory) {
     Write(directory / ("answers_" + std::to_string(setup)),
           AnswersIn(setup).With(setup));
   }
+  for (const auto& [name, input] : StagesStories()) {
+    Write(directory / name, input);
+  }
   for (const Sequence& sequence : Sequences()) {
     for (const uint16_t setup : kSetups) {
       const std::string name = sequence.name() + "_" + std::to_string(setup);
@@ -258,6 +241,9 @@ int main(int argc, char** argv) {
   if (more) {
     for (const uint16_t setup : godwit::kSetups) {
       godwit::Run(godwit::AnswersIn(setup).With(setup));
+    }
+    for (const auto& [name, input] : godwit::StagesStories()) {
+      godwit::Run(input);
     }
     for (const auto& sequence : godwit::Sequences())
       godwit::RunAround(sequence);

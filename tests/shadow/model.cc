@@ -47,7 +47,15 @@ std::string Model::Judge(const std::string& from, const Bytes& bytes, bool v6,
   complaints_.clear();
   Count("received");
   const Packet packet = Read(bytes, v6);
-  if (packet.fragment && packet.ip.empty()) {
+  // Of a piece, too, before its first is there.
+  const Reasons nobodys = {"martian_src", "martian_dst", "land"};
+  const bool to_nobody = Unlikely(packet.source) ||
+                         Unlikely(packet.destination) ||
+                         packet.source == packet.destination;
+  const bool piece = packet.fragment && packet.ip.empty();
+  if (piece && to_nobody && from != "kernel" && Saw(nobodys)) {
+    Ends(from, packet, Fate::Dropped(nobodys));
+  } else if (piece) {
     JudgeFragment(from, packet);
   } else {
     Ends(from, packet, Decide(from, packet));
@@ -201,7 +209,14 @@ Fate Model::ToService(const Packet& packet, const shadow::End& client) {
   const InboundKey key = {packet.protocol, client, packet.To()};
   const std::string queue = ChooseQueue(service, key);
   if (queue.empty()) return Fate::Dropped({"svc_no_queue"}, Answer::kMay);
+  const bool new_to_node = !Known(key);
   Inbound& flow = inbound_[key];
+  if (new_to_node) {
+    flow.since = now_;
+    flow.opened = packet.BareSyn();
+    flow.tcp = {};
+  }
+  if (flow.opened) flow.tcp.Passed(packet, true, now_, timeouts_);
   // Whether the end of something unknown is the beginning of a flow is the
   // node's affair.
   const bool ends = packet.protocol == kTcp && (packet.flags & kRst) != 0;
@@ -285,15 +300,19 @@ Fate Model::ToUnicast(const Packet& packet) {
 }
 
 // Whether a client's flow is known for sure: an idle one may be forgotten after
-// the shortest of its protocol's timeouts, one that nobody answered sooner.
+// the shortest of its protocol's timeouts, one that nobody answered sooner. Not
+// every segment restarts the time of a connection.
 bool Model::Known(const InboundKey& key) const {
   const auto flow = inbound_.find(key);
   if (flow == inbound_.end() || !flow->second.sure) return false;
-  int64_t idle = timeouts_.icmp;
-  if (std::get<0>(key) == kTcp) idle = timeouts_.transitory;
-  if (std::get<0>(key) == kUdp) idle = timeouts_.udp;
-  if (!flow->second.answered) idle = 2000;
-  return now_ - flow->second.last < idle;
+  const Inbound& known = flow->second;
+  if (!known.answered) return now_ - known.last < 2000;
+  if (std::get<0>(key) == kTcp) {
+    return now_ < std::max(known.since + timeouts_.transitory,
+                           known.opened ? known.tcp.ends : 0);
+  }
+  const bool udp = std::get<0>(key) == kUdp;
+  return now_ - known.last < (udp ? timeouts_.udp : timeouts_.icmp);
 }
 
 std::string Model::ChooseQueue(const std::string& service,
@@ -311,10 +330,12 @@ std::string Model::ChooseQueue(const std::string& service,
   const auto flow = inbound_.find(key);
   if (flow != inbound_.end() && flow->second.service == service) {
     const std::string& queue = flow->second.queue;
-    if (Known(key) || alive.empty()) return queue;
+    if (Known(key)) return queue;
     for (const Out& out : seen_->out) {
       if (out.device == queue) return queue;
     }
+    // One that may have been forgotten, and nobody else to have it.
+    if (alive.empty() && !Saw({"svc_no_queue"})) return queue;
     return chosen;
   }
   // P11: by the tuple alone, while nothing changes.

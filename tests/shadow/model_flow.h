@@ -46,6 +46,11 @@ struct Inbound {
   int64_t last = 0;   // when a packet of it passed
   bool sure = false;  // that the node knows it
   bool answered = false;
+  // Of TCP: since when the node knows it, and, if it began with its SYN, what
+  // has become of it.
+  int64_t since = 0;
+  bool opened = false;
+  Session tcp;
 };
 
 }  // namespace godwit::shadow

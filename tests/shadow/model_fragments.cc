@@ -50,7 +50,10 @@ void Model::JudgeFragment(const std::string& from, const Packet& packet) {
                            packet.v6 ? 0 : packet.protocol};
   const Reasons dead = {"frag_overlap", "frag_orphan", "frag_duplicate"};
   // One that was whole may be remembered, or this begins another.
-  if (whole_.contains(key) && Saw(dead)) {
+  const auto other = datagrams_.find(key);
+  const bool waits =
+      other != datagrams_.end() && !other->second.waiting.empty();
+  if (whole_.contains(key) && !waits && Saw(dead)) {
     Ends(from, packet, Fate::Dropped(dead));
     return;
   }

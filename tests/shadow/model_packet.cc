@@ -79,6 +79,23 @@ struct Walk6 {
   bool cut = false;  // a fragment header was there
 };
 
+// V6-02: of its options only the jumbogram's counts, and all must be there.
+void ReadHopByHop(Packet& packet, size_t at, size_t end) {
+  while (at < end) {
+    const unsigned type = packet.bytes.at(at);
+    if (type == 0) {
+      ++at;
+      continue;
+    }
+    if (type == 0xc2) packet.ip.insert("v6_jumbo");
+    if (at + 1 == end || at + 2 + packet.bytes.at(at + 1) > end) {
+      packet.ip.insert("v6_eh_trunc");
+      return;
+    }
+    at += 2U + packet.bytes.at(at + 1);
+  }
+}
+
 // One extension header; false: the end of the walk.
 bool ReadExtension(Packet& packet, Walk6& walk) {
   const unsigned kind = packet.protocol;
@@ -103,6 +120,9 @@ bool ReadExtension(Packet& packet, Walk6& walk) {
   walk.length += size;
   if (walk.headers > 8 || walk.length > 512) packet.ip.insert("v6_eh_limit");
   if (kind == kHopByHop && walk.headers > 1) packet.ip.insert("v6_eh_order");
+  if (kind == kHopByHop) {
+    ReadHopByHop(packet, packet.l4 + 2, packet.l4 + size);
+  }
   if (kind == kAuthentication) packet.authenticated = true;
   if (kind == kRouting) {
     const unsigned type = packet.bytes.at(packet.l4 + 2);

@@ -93,6 +93,16 @@ Fate Model::Reply(const std::string& queue, const Packet& packet) {
   if (flow != inbound_.end() && flow->second.queue == queue) {
     flow->second.last = now_;
     flow->second.answered = true;
+    flow->second.tcp.Passed(packet, false, now_, timeouts_);
+  }
+  // The node may hold that the client is this queue's, from now on.
+  if (flow == inbound_.end()) {
+    Inbound& heard = inbound_[{packet.protocol, packet.To(), packet.From()}];
+    heard.service = ServiceAt(packet.source, packet.protocol,
+                              packet.Icmp() ? 0 : packet.source_l4port);
+    heard.queue = queue;
+    heard.last = now_;
+    heard.answered = true;
   }
   if (!IsUnicast(packet.destination)) {
     return Fate::To(Fate::End::kSent, "uplink");

@@ -18,8 +18,8 @@ StagesWorld::StagesWorld(uint16_t setup) {
                  {"udp/53", "tcp/53", "icmp"}, {"dns0", "dns1"});
   AddMail();
   world_.Service("quiet", {"192.0.2.99"}, {"udp/99"}, {"quiet0"});
-  world_.Service("web", {"192.0.2.80", "2001:db8:53::80"}, {"tcp/80"},
-                 {"kernel"});
+  world_.Service("web", {"192.0.2.80", "2001:db8:53::80"},
+                 {"tcp/80", "udp/8080"}, {"kernel"});
   world_.Service("crawler", {}, {}, {"crawl0"});
   world_.Silent("quiet");
   world_.queue("mail0").originate = Originate::kVip;
@@ -35,9 +35,58 @@ void StagesWorld::AddMail() {
                  {"mail0"});
 }
 
-void StagesWorld::Become(uint16_t setup) {
+void StagesWorld::Become(uint16_t setup, uint16_t trouble) {
   Apply(setup);
+  Upset(trouble);
   world_.Change();
+}
+
+void StagesWorld::Upset(uint16_t trouble) {
+  const auto is = [trouble](uint16_t bit) { return (trouble & bit) != 0; };
+  const auto turned = [this, trouble](uint16_t bit) {
+    return ((trouble ^ trouble_) & bit) != 0;
+  };
+  for (const char* queue : {"dns0", "crawl0"}) {
+    world_.queue(queue).device =
+        is(Trouble::kQueueOpens) ? kNoDevice : world_.device_id(queue);
+  }
+  for (const char* queue : {"dns0", "quiet0"}) {
+    if (is(Trouble::kQueueAway)) world_.Unresolved(queue);
+    if (turned(Trouble::kQueueAway) && !is(Trouble::kQueueAway)) {
+      world_.Resolved(queue);
+    }
+  }
+  // Apply has said them anew.
+  if (is(Trouble::kTinyMtu)) world_.device("wan0").mtu = 60;
+  if (is(Trouble::kSmallQueue)) world_.device("crawl0").mtu = 576;
+  if (turned(Trouble::kNoUnicast4)) {
+    world_.nat().unicast[0] = is(Trouble::kNoUnicast4)
+                                  ? IpAddress{}
+                                  : *IpAddress::Parse("198.51.100.7");
+    ++world_.nat().plan_version;
+  }
+  if (turned(Trouble::kOtherL4Ports)) {
+    const bool other = is(Trouble::kOtherL4Ports);
+    world_.EgressL4Ports(other ? 50002 : 50000, other ? 50007 : 50003);
+  }
+  if (turned(Trouble::kNoDirect | Trouble::kOtherDirect)) {
+    world_.nat().direct.clear();
+    if (!is(Trouble::kNoDirect)) {
+      world_.Direct("203.0.113.192/26").Direct("2001:db8:d::/64");
+    }
+    if (is(Trouble::kOtherDirect)) {
+      world_.Direct("203.0.113.80/32").Direct("2001:db8:c::80/128");
+    }
+  }
+  for (const char* device : {"wan1", "mail0"}) {
+    world_.device(device).martians = is(Trouble::kNoMartians) ? Martians::kOff
+                                     : device[0] == 'w' ? Martians::kStrict
+                                                        : Martians::kBasic;
+  }
+  // One that no input sends from: what comes in must be taken.
+  world_.device("dns1").side =
+      is(Trouble::kDeviceGone) ? Side::kNone : Side::kQueue;
+  trouble_ = trouble;
 }
 
 void StagesWorld::Apply(uint16_t setup) {

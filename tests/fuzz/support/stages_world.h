@@ -35,19 +35,37 @@ struct Setup {
   static constexpr uint16_t kKeepsInterface = 0x8000;
 };
 
+// What goes wrong around the packets; nothing of it is there at the start.
+struct Trouble {
+  static constexpr uint16_t kNoBuffers = 0x0001;  // but for the frame itself
+  static constexpr uint16_t kOneBuffer = 0x0002;  // with kNoBuffers: one more
+  static constexpr uint16_t kQueueOpens = 0x0004;
+  static constexpr uint16_t kQueueAway = 0x0008;  // nobody answers for dns0
+  static constexpr uint16_t kTinyMtu = 0x0010;
+  static constexpr uint16_t kNoUnicast4 = 0x0020;
+  static constexpr uint16_t kOtherL4Ports = 0x0040;
+  static constexpr uint16_t kOtherDirect = 0x0080;
+  static constexpr uint16_t kNoMartians = 0x0100;
+  static constexpr uint16_t kDeviceGone = 0x0200;  // of dns1
+  static constexpr uint16_t kNoDirect = 0x0400;
+  static constexpr uint16_t kSmallQueue = 0x0800;  // crawl0, and no other
+};
+
 class StagesWorld {
  public:
   explicit StagesWorld(uint16_t setup);
   // All but kWorkers; what flows were decided by is looked at again.
-  void Become(uint16_t setup);
+  void Become(uint16_t setup, uint16_t trouble = 0);
   const SnapshotBuilder& builder() const { return world_; }
 
  private:
   void AddMail();
   void Apply(uint16_t setup);
+  void Upset(uint16_t trouble);
 
   SnapshotBuilder world_;
   uint16_t setup_ = 0;
+  uint16_t trouble_ = 0;
 };
 
 inline unsigned WorkersOf(uint16_t setup) {
