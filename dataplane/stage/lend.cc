@@ -109,4 +109,17 @@ bool Lend(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
   return true;
 }
 
+bool FollowRound(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
+                 Meta& meta) {
+  const unsigned workers = context.ownership->workers();
+  if (workers == 1 || meta.key.side == kUplinkSide) return false;
+  const bool on_round = meta.route == Route::kBorrow;
+  if (!on_round && meta.route != Route::kReceived) return false;
+  if (on_round && OwnerByRule(snapshot, context, meta.key) == context.worker) {
+    return false;
+  }
+  Give(mbuf, Route::kBorrow, (context.worker + 1) % workers, context, meta);
+  return true;
+}
+
 }  // namespace godwit

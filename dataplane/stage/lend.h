@@ -59,6 +59,12 @@ bool Borrow(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
 bool Lend(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
           Meta& meta);
 
+// A later fragment finds no flow, but its first is known and may be on such a
+// round: it goes the same way, behind it (FRG-02), and finds the flow where
+// that is made, or comes home with nothing. True: it was handed over.
+bool FollowRound(const Snapshot& snapshot, Context& context, rte_mbuf* mbuf,
+                 Meta& meta);
+
 }  // namespace godwit
 
 #endif  // GODWIT_DATAPLANE_STAGE_LEND_H_

@@ -250,16 +250,16 @@ void Reject(Context& context, const Decision& decision, rte_mbuf* mbuf,
   SendIcmpError(mbuf, meta, kind, meta.key.local, 0, context);
 }
 
-// A later fragment, or a segment that is no SYN, opens nothing; but the binding
-// of what it belongs to may be lent.
+// What opens nothing; but the binding of what it belongs to may be lent.
 void FollowLentBinding(const Snapshot& snapshot, Context& context,
                        rte_mbuf* mbuf, Meta& meta) {
-  if (meta.route == Route::kBorrowed ||
-      snapshot.nat->mapping == Mapping::kPerDestination) {
-    return;
+  if (meta.route == Route::kBorrowed) return;
+  if (HasLentBinding(snapshot, context, meta)) {
+    Flow* lent = context.flows->FindLentBinding(meta.key, context.now);
+    SendToLender(snapshot, context, mbuf, *lent, meta);
+  } else if (meta.verdict == Verdict::kDropFragOrphan) {
+    FollowRound(snapshot, context, mbuf, meta);
   }
-  Flow* lent = context.flows->FindLentBinding(meta.key, context.now);
-  if (lent != nullptr) SendToLender(snapshot, context, mbuf, *lent, meta);
 }
 
 void Carry(const Snapshot& snapshot, Context& context,

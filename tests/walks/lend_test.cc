@@ -243,6 +243,26 @@ TEST_P(LendWalk, Cfg05AChangeLeavesLentFlowsToServices) {
   EXPECT_EQ(walk_->mappings(), kL4Ports);
 }
 
+// The first that all wait for must look for an l4port itself.
+TEST_P(LendWalk, Frg02PiecesThatWaitFollowAFirstThatBorrows) {
+  Start();
+  for (unsigned flow = 0; flow < kL4Ports; ++flow) {
+    const auto pieces =
+        Query(flow).IpId(next_id_++).PayloadSize(900).Fragments(304);
+    EXPECT_THAT(walk_->SendAll("crawl0", {pieces[2], pieces[1]}), IsEmpty());
+    EXPECT_THAT(walk_->Send("crawl0", pieces[0]),
+                testing::SizeIs(pieces.size()))
+        << walk_->ending();
+  }
+  // None is left: they end as their first does, and none goes round for ever.
+  const auto refused =
+      Query(kL4Ports).IpId(next_id_++).PayloadSize(600).Fragments(304);
+  walk_->Send("crawl0", refused[1]);
+  EXPECT_THAT(walk_->Send("crawl0", refused[0]),
+              ElementsAre(ArrivesAt("crawl0")));
+  EXPECT_EQ(walk_->ending(), "delivered nat_no_port frag_orphan");
+}
+
 // Each packet of a lent flow asks its owner first, who knows the binding only.
 TEST_P(LendWalk, ALimitThatIsReachedRefusesNoLentFlow) {
   Start();
