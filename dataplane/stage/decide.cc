@@ -109,12 +109,19 @@ Decision DecideFromUplink(const Snapshot& snapshot, const Meta& meta) {
   return Do(Plan::kPunt);
 }
 
+// What a service says by ICMP, its errors aside. A later fragment is known by
+// its first: an answer has no identifier at our end.
+bool AnswersEcho(const Meta& meta) {
+  return meta.view.HasL4() ? IsEchoReply(meta.view.protocol, meta.view.l4_flags)
+                           : meta.lookup && meta.key.local_l4port == 0;
+}
+
 // A service endpoint as source, from one of that service's own queues. False:
 // it is originated traffic.
 bool IsReply(const Snapshot& snapshot, const Meta& meta, ServiceId& id) {
   const PacketView& view = meta.view;
   const ServiceAddress* at = snapshot.service_table.FindAddress(meta.key.local);
-  if (at == nullptr || IsEchoRequest(view.protocol, view.l4_flags)) {
+  if (at == nullptr || (IsIcmp(view.protocol) && !AnswersEcho(meta))) {
     return false;
   }
   // Who talks to a service of this node has the unicast address there, so

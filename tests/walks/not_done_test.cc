@@ -104,7 +104,7 @@ TEST_P(NotDoneWalk, Tmr17AConnectionIsNotProbedWhenItsTimeIsUp) {
 // nor answered (1812 4.3.3.8 makes them optional, 6918 deprecates most).
 TEST_P(NotDoneWalk, Icq07QueriesOtherThanEchoAreOff) {
   Walk walk(World());
-  const auto types = at.v4 ? std::vector<uint8_t>{10, 13, 15, 17}
+  const auto types = at.v4 ? std::vector<uint8_t>{9, 10, 13, 14, 15, 16, 17, 18}
                            : std::vector<uint8_t>{139, 140, 200};
   for (const uint8_t type : types) {
     SCOPED_TRACE(int{type});
@@ -117,6 +117,13 @@ TEST_P(NotDoneWalk, Icq07QueriesOtherThanEchoAreOff) {
         walk.Send("wan0", Icmp(at.client, at.dns, type, 0).PayloadSize(12)),
         IsEmpty());
     EXPECT_EQ(walk.ending(), "icmp_type");
+    // Nor from a service's address: `icmp` there is echo, and no more.
+    for (const char* queue : {"dns0", "crawl0"}) {
+      EXPECT_THAT(
+          walk.Send(queue, Icmp(at.dns, at.client, type, 0).PayloadSize(12)),
+          IsEmpty());
+      EXPECT_EQ(walk.ending(), "icmp_type");
+    }
   }
   EXPECT_EQ(walk.mappings(), 0u);
 }
