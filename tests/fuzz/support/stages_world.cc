@@ -83,6 +83,12 @@ void StagesWorld::Upset(uint16_t trouble) {
                                      : device[0] == 'w' ? Martians::kStrict
                                                         : Martians::kBasic;
   }
+  for (const char* uplink : {"wan0", "wan1"}) {
+    const bool dead =
+        is(uplink[3] == '0' ? Trouble::kWan0Silent : Trouble::kWan1Silent);
+    if (dead) world_.Dead(uplink);
+    if (!dead) world_.Alive(uplink);
+  }
   // One that no input sends from: what comes in must be taken.
   world_.device("dns1").side =
       is(Trouble::kDeviceGone) ? Side::kNone : Side::kQueue;

@@ -49,6 +49,8 @@ struct Trouble {
   static constexpr uint16_t kDeviceGone = 0x0200;  // of dns1
   static constexpr uint16_t kNoDirect = 0x0400;
   static constexpr uint16_t kSmallQueue = 0x0800;  // crawl0, and no other
+  static constexpr uint16_t kWan0Silent = 0x1000;  // its gateway is dead
+  static constexpr uint16_t kWan1Silent = 0x2000;
 };
 
 class StagesWorld {
