@@ -138,6 +138,14 @@ Fate Model::Decide(const std::string& from, const Packet& packet) {
     }
     return Fate::Dropped(reasons);
   }
+  // No world here has neighbours that talk; a step may make such a packet.
+  if (packet.OfTheLink() && from != "kernel") {
+    Reasons wrong = {"icmp_redirect", "icmp_type", "nd_hl",
+                     "nd_bad",        "icmp_csum", "martian_src"};
+    wrong.insert(packet.l4_faults.begin(), packet.l4_faults.end());
+    if (from != "uplink" || Saw(wrong)) return Fate::Dropped(wrong);
+    return Fate::To(Fate::End::kPunted, "kernel");
+  }
   if (from == "uplink") return FromUplink(packet);
   if (from == "kernel") return FromKernel(packet);
   return FromQueue(from, packet);

@@ -52,6 +52,11 @@ struct Packet {
   bool Reply() const { return Icmp() && type == (v6 ? 129U : 0U); }
   // By its type alone: of ICMPv6, 0-127.
   bool Error() const;
+  // MLD, discovery: between neighbours, whatever its addresses.
+  bool OfTheLink() const {
+    return v6 && Icmp() && First() &&
+           ((type >= 130 && type <= 137) || type == 143);
+  }
   bool BareSyn() const {
     return protocol == kTcp && (flags & (kSyn | kAck)) == kSyn;
   }

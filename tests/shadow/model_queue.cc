@@ -149,9 +149,12 @@ Fate Model::Originate(const std::string& queue, const Packet& packet) {
              packet.protocol != kUdp) {
     wrong.insert("nat_proto");
   }
-  // TCP-08.
+  // TCP-08; of flags that no TCP sends TCP-12 says so.
   if (packet.protocol == kTcp && !packet.BareSyn()) {
     wrong.insert("nat_tcp_nosyn");
+    const unsigned known = packet.flags & (kSyn | kFin | kRst | kAck);
+    const bool at_odds = (known & kSyn) != 0 && (known & (kFin | kRst)) != 0;
+    if (known == 0 || at_odds) wrong.insert("tcp_flags");
   }
   if (!local && IsUnicast(packet.destination)) {
     return Fate::Dropped(Union(wrong, {"nat_filtered", "nat_loop"}));
