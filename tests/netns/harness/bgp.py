@@ -16,9 +16,9 @@ FRR = pathlib.Path("/usr/lib/frr")
 
 
 def documented(name):
-  """The block of docs/operations.md whose first line names `name`."""
+  """The block of docs/operations.md whose first line is `name`, and perhaps a colon and more."""
   text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-  blocks = [b for b in re.findall(r"^```\n(.*?)^```$", text, re.M | re.S) if b.startswith((f"# {name}", f"! {name}"))]
+  blocks = [b for b in re.findall(r"^```\n(.*?)^```$", text, re.M | re.S) if re.match(f"[#!] {re.escape(name)}(:|$)", b, re.M)]
   assert len(blocks) == 1, f"docs/operations.md has {len(blocks)} blocks for {name}"
   return blocks[0]
 
