@@ -184,8 +184,9 @@ void Walk::Inject(DeviceId device, rte_mbuf* mbuf) {
   const bool stripped = (mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0;
   bytes_in_[device] += mbuf->pkt_len + (stripped ? 4 : 0);
   // With AddressSanitizer nobody may touch what is behind a frame's bytes. The
-  // pool gives a freed buffer out last, so not before the turns are over.
-  for (; mbuf != nullptr; mbuf = mbuf->next) {
+  // pool gives a freed buffer out last, so not before the turns are over; but
+  // one that the caller has emptied gives it out at once.
+  for (; mbuf != nullptr && callers_ == 0; mbuf = mbuf->next) {
     const char* end =
         rte_pktmbuf_mtod_offset(mbuf, const char*, mbuf->data_len);
     const std::span<const char> tail = {end, rte_pktmbuf_tailroom(mbuf)};
